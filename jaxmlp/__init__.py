@@ -1,0 +1,33 @@
+"""jaxmlp: trains a multilayer perceptron, or ten thousand of them, as one XLA program.
+
+The modules stand below in reading order; a module imports only from those before it.
+"""
+
+import importlib as _importlib
+from types import ModuleType as _ModuleType
+
+__all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
+    "types",  # the vocabulary: Layer, Params, Batch, Loss, Metric
+    "checks",  # bad input, refused by a sentence
+    # -- the model --
+    "activations",  # threshold, sigmoid, tanh, relu, leaky_relu, softmax
+    "initializers",  # which initializer suits which activation
+    "mlp",  # MLP: init and apply; dropout inside
+    "losses",  # one number per row
+    "metrics",  # what a person reads: accuracy, mean squared error
+    # -- how it learns --
+    "optimizers",  # one published method per file
+    "early_stopping",  # the patience rule as init/update
+    # -- running it --
+    "data",  # scaling, splits, the order of batches
+    "training",  # the recipe, one step, the whole run, fit
+    # -- looking at it --
+    "plots",  # the pictures (needs matplotlib)
+]
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """Import a module when it is first asked for, so that ``import jaxmlp`` costs nothing."""
+    if name in __all__:
+        return _importlib.import_module(f"jaxmlp.{name}")
+    raise AttributeError(f"jaxmlp has no module {name!r}; it has {', '.join(__all__)}")

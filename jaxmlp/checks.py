@@ -1,0 +1,220 @@
+"""Bad input, refused on the host and by a sentence, before anything is traced.
+
+Each check names the argument, shows what was seen and ends with what to do. Traced values pass: what a
+number is cannot be known while a program is being built.
+"""
+
+import difflib
+import numbers
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def in_range(name: str, value: Any, interval: str) -> None:
+    """Refuse a Python number outside an interval; traced numbers, arrays and schedules pass.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+        interval: such as ``"[0, 1)"``, a square bracket where the end itself is allowed.
+
+    Raises:
+        TypeError: ``value`` is text, None or a truth value.
+        ValueError: ``value`` lies outside, or is NaN.
+
+    Example:
+        >>> in_range("dropout", 0.2, "[0, 1)")
+        >>> in_range("dropout", 1.2, "[0, 1)")
+        Traceback (most recent call last):
+        ValueError: dropout is 1.2; give a number in [0, 1)
+    """
+    if value is None or isinstance(value, str | bool):
+        raise TypeError(f"{name} is {value!r}; give a number in {interval}")
+    if not isinstance(value, numbers.Real):
+        return
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    if not (above and below):
+        raise ValueError(f"{name} is {value!r}; give a number in {interval}")
+
+
+def whole_number(name: str, value: Any, at_least: int) -> int:
+    """Return ``value`` as an int, refusing what is no whole number or is too small.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+        at_least: the smallest number allowed.
+
+    Returns:
+        The number.
+
+    Raises:
+        TypeError: ``value`` is no whole number.
+        ValueError: ``value`` is too small.
+
+    Example:
+        >>> whole_number("epochs", np.int64(3), 1)
+        3
+        >>> whole_number("epochs", 0, 1)
+        Traceback (most recent call last):
+        ValueError: epochs is 0; give a whole number of at least 1
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; give a whole number of at least {at_least}")
+    if number < at_least:
+        raise ValueError(f"{name} is {number}; give a whole number of at least {at_least}")
+    return number
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Refuse a name that is not among the known ones; list them and suggest the nearest.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+        known: the names that it may have.
+
+    Raises:
+        ValueError: ``value`` is not among them.
+
+    Example:
+        >>> one_of("activation", "rellu", ["relu", "tanh"])
+        Traceback (most recent call last):
+        ValueError: activation is 'rellu'; did you mean 'relu'? Known are: relu, tanh
+    """
+    known = list(known)
+    if value in known:
+        return
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {near[0]!r}? Known are" if near else "known are"
+    raise ValueError(f"{name} is {value!r}; {hint}: {', '.join(known)}")
+
+
+def array(name: str, values: Any) -> np.ndarray[Any, Any] | jax.Array:
+    """Return ``values`` as an array of finite real numbers, one or more rows of them.
+
+    NumPy arrays, lists, data frames and the like become a NumPy array without a copy where there need be
+    none; a JAX array stays where it is. Whole numbers and truth values keep their dtype.
+
+    Args:
+        name: the argument's name, for the message.
+        values: the argument, an array of shape (rows, ...) or what ``numpy.asarray`` takes.
+
+    Returns:
+        An array of shape (rows, ...).
+
+    Raises:
+        TypeError: not numbers, not real, or traced.
+        ValueError: no rows, NaN, inf, or missing values.
+
+    Example:
+        >>> array("x", [[1, 2], [3, 4]]).shape
+        (2, 2)
+        >>> array("x", [[1.0, 2.0], [3.0, float("nan")]])
+        Traceback (most recent call last):
+        ValueError: x holds NaN or infinity in 1 place, the first at index (1, 1); fill or drop such rows first
+    """
+    if isinstance(values, jax.core.Tracer):
+        raise TypeError(
+            f"{name} is traced, and this function works on the host; "
+            "inside jit or vmap use training.make_run"
+        )
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} is a masked array with masked entries; fill or drop them first")
+    seen = values if isinstance(values, jax.Array) else _to_numpy(name, values)
+    _refuse_dtype(name, seen)
+    if seen.ndim == 0:
+        raise ValueError(f"{name} is a single value, {values!r}; give an array with one entry per row")
+    if seen.size == 0:
+        raise ValueError(f"{name} has shape {seen.shape} and so holds nothing; give at least one row")
+    _refuse_infinite(name, seen, "fill or drop such rows first")
+    return seen
+
+
+def same_rows(**arrays: Any) -> None:
+    """Refuse arrays of different length.
+
+    Args:
+        **arrays: arrays of shape (rows, ...) by their names.
+
+    Raises:
+        ValueError: they do not have the same number of rows.
+
+    Example:
+        >>> same_rows(x=np.zeros((3, 2)), y=np.zeros(2))
+        Traceback (most recent call last):
+        ValueError: x has 3 rows and y has 2; give as many rows in each
+    """
+    if len({len(a) for a in arrays.values()}) > 1:
+        counts = " and ".join(
+            f"{name} has {len(a)}" + (" rows" if i == 0 else "") for i, (name, a) in enumerate(arrays.items())
+        )
+        raise ValueError(f"{counts}; give as many rows in each")
+
+
+def to_floats(name: str, values: np.ndarray[Any, Any] | jax.Array) -> jax.Array:
+    """Return an array as floats of JAX's default width on its default device.
+
+    Args:
+        name: the argument's name, for the message.
+        values: an array of shape (rows, ...) that ``array`` has returned.
+
+    Returns:
+        The same numbers, in float32 unless 64-bit numbers are enabled in JAX.
+
+    Raises:
+        ValueError: a number is too large for that.
+
+    Example:
+        >>> to_floats("x", np.array([1, 2])).dtype.name
+        'float32'
+        >>> to_floats("x", np.array([1.0, 1e300]))
+        Traceback (most recent call last):
+        ValueError: x holds numbers too large for float32 in 1 place, the first at index (1,); scale them first
+    """
+    dtype = jnp.zeros(()).dtype
+    with np.errstate(over="ignore"):
+        floats = values.astype(dtype)
+    _refuse_infinite(name, floats, "scale them first", f"numbers too large for {dtype.name}")
+    return jnp.asarray(floats)
+
+
+def _to_numpy(name: str, values: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"{name} cannot be made an array ({error}); give rows of equal length") from error
+
+
+def _refuse_dtype(name: str, seen: np.ndarray[Any, Any] | jax.Array) -> None:
+    dtype = seen.dtype
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise TypeError(f"{name} has dtype {dtype}; give real numbers, such as the real and imaginary parts")
+    real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+    if not (real or jnp.issubdtype(dtype, jnp.bool_)):
+        what = "mixed or missing values, or rows of unequal length" if dtype == object else "no numbers"
+        raise TypeError(f"{name} has dtype {dtype} ({what}); encode every column as numbers first")
+
+
+def _refuse_infinite(name: str, seen: Any, advice: str, what: str = "NaN or infinity") -> None:
+    if not jnp.issubdtype(seen.dtype, jnp.floating):
+        return
+    on_device = isinstance(seen, jax.Array)
+    finite = (jnp if on_device else np).isfinite(seen)
+    if bool(finite.all()):
+        return
+    places = np.argwhere(~np.asarray(finite))
+    count = f"{len(places)} place" + ("s" if len(places) > 1 else "")
+    index = tuple(int(i) for i in places[0])
+    raise ValueError(f"{name} holds {what} in {count}, the first at index {index}; {advice}")

@@ -1,0 +1,57 @@
+"""Stochastic gradient descent (Robbins and Monro 1951; mini-batches in Bottou 2010).
+
+theta <- theta - eta_t g
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from jaxmlp import checks
+from jaxmlp.types import Params, Scalar, Schedule, like
+
+
+class SGDState(NamedTuple):
+    """The number of steps made, which a schedule asks for."""
+
+    count: Int[Array, ""]
+
+
+def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:
+    """Stochastic gradient descent: a step against the gradient. It ends the chain of most other methods.
+
+        theta <- theta - eta_t g
+
+    Args:
+        learning_rate: eta, at least 0: a scalar, or a schedule of the number of steps already made.
+
+    Returns:
+        A gradient transform.
+
+    Raises:
+        ValueError: ``learning_rate`` is a Python number below 0 or infinite.
+
+    Example:
+        >>> import optax
+        >>> params = jnp.array([1.0, -2.0])
+        >>> transform = sgd(0.1)
+        >>> updates, state = transform.update(params, transform.init(params))  # the gradient of |theta|^2 / 2
+        >>> optax.apply_updates(params, updates)
+        Array([ 0.9, -1.8], dtype=float32)
+    """
+    checks.in_range("learning_rate", learning_rate, "[0, inf)")
+
+    def init(params: Params) -> SGDState:
+        del params
+        return SGDState(count=jnp.zeros((), jnp.int32))
+
+    def update(updates: Params, state: SGDState, params: Params = None) -> tuple[Params, SGDState]:
+        del params
+        eta = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        updates = jax.tree.map(lambda g: like(-eta, g) * g, updates)
+        return updates, SGDState(count=optax.safe_increment(state.count))
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,12 @@
+"""Training: what is trained, one step, the whole run as one program, and the host around it.
+
+In reading order: ``recipe`` says what is trained and how, ``step`` is one step of gradient descent,
+``program`` the compiled run, ``inputs`` what it is given, and ``fit`` the call that a person makes.
+"""
+
+from jaxmlp.training.fit import Run, StopReason, fit
+from jaxmlp.training.program import RunState, make_run
+from jaxmlp.training.recipe import Recipe
+from jaxmlp.training.step import train_step
+
+__all__ = ["Recipe", "Run", "RunState", "StopReason", "fit", "make_run", "train_step"]

@@ -1,0 +1,250 @@
+"""The call that a person makes: check, compile, run in chunks of epochs, and hand back all there is.
+
+The host only pauses between chunks, to show progress and to hear Ctrl-C; where it pauses changes no bit of
+the result.
+"""
+
+import contextlib
+import dataclasses
+import enum
+import functools
+import signal
+import sys
+import threading
+import time
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp import checks
+from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.training import program as compiled
+from jaxmlp.training.inputs import prepare
+from jaxmlp.training.program import Program, RunState
+from jaxmlp.training.recipe import AnyRecipe
+from jaxmlp.types import Key, Metric, Params
+
+SECONDS_PER_CHUNK = 0.2
+"""How long the host leaves the program alone: short enough for a lively progress bar and a prompt Ctrl-C."""
+
+
+class StopReason(enum.Enum):
+    """Why a run ended."""
+
+    COMPLETE = "all epochs were run"
+    STOPPED_EARLY = "the loss did not improve for `patience` epochs in a row"
+    DIVERGED = "the loss or the parameters were no longer finite"
+    INTERRUPTED = "the run was interrupted by Ctrl-C"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What a run leaves behind.
+
+    Attributes:
+        params: the last parameters; if the run diverged, the last before it did.
+        best_params: those with the lowest validation loss (training loss where there is no validation data).
+        history: for each of "train/loss", "validation/loss" and the metrics an array of shape (epochs,).
+            "train/loss" is the mean over the steps of the epoch, as they were made: dropout on, parameters
+            on the move. The others are measured after the epoch.
+        epochs: the number of epochs run.
+        best_epoch: the epoch of ``best_params``, counted from 1, so that it stands at ``history[name][best_epoch
+            - 1]``; 0 if no epoch has a finite loss.
+        stop_reason: why the run ended; its value is a sentence.
+        diverged_at: (epoch, step), both counted from 1, at which the run diverged; else None.
+        compile_seconds: time to build the program, next to nothing for a second run of the same structure.
+        run_seconds: time to run it.
+        state: where the program stands.
+    """
+
+    params: Params
+    best_params: Params
+    history: dict[str, np.ndarray[Any, Any]]
+    epochs: int
+    best_epoch: int
+    stop_reason: StopReason
+    diverged_at: tuple[int, int] | None
+    compile_seconds: float
+    run_seconds: float
+    state: RunState
+
+    def __repr__(self) -> str:
+        """Say in a sentence what came out."""
+        at = "" if self.diverged_at is None else " at epoch {}, step {}".format(*self.diverged_at)
+        losses = [f"{name} {self.history[name][self.best_epoch - 1]:.4g}" for name in self.history]
+        best = f"best after {self.best_epoch} ({', '.join(losses)})" if self.best_epoch else "none of them finite"
+        return f"Run of {self.epochs} epochs, {best}; {self.stop_reason.value}{at}"
+
+
+def fit(
+    recipe: AnyRecipe,
+    data: Any,
+    *,
+    epochs: int,
+    batch_size: int,
+    key: Key,
+    validation: Any = None,
+    hyper: Any = None,
+    params: Params = None,
+    early_stopping: EarlyStopping | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    progress: bool = True,
+    chunk: int | None = None,
+) -> Run:
+    """Train a model: the whole run is one compiled program, early stopping included.
+
+    Every epoch visits every row once, in a new random order; the last batch may be smaller. A second call
+    with the same recipe and shapes compiles nothing, nor does one with other numbers in ``hyper``.
+
+    Args:
+        recipe: what is trained, and how; or a function from ``hyper`` to it.
+        data: (x, y) or (x, y, weight): x of shape (rows, inputs), y as the loss wants it, weights of at least
+            0 of shape (rows,). Arrays, data frames, lists; they are not changed.
+        epochs: how many at most, at least 1.
+        batch_size: rows of a step, at least 1.
+        key: a random key; it decides the first parameters, the order of the rows and the dropout masks.
+        validation: (x, y) or (x, y, weight) to evaluate after each epoch.
+        hyper: a pytree of numbers that the recipe is a function of.
+        params: parameters to begin with, a pytree of arrays; drawn by the net unless given.
+        early_stopping: when to stop, judged by the validation loss (training loss where there is no
+            validation data); None runs all epochs.
+        metrics: what to compute after each epoch, by name: on the validation data, or on the training data
+            where there is none.
+        progress: show a bar where the terminal can and tqdm is installed.
+        chunk: epochs from one look of the host to the next; chosen by time unless given.
+
+    Returns:
+        The ``Run``: last and best parameters, history, and why it ended. Ctrl-C ends it after the current
+        chunk; a second Ctrl-C raises KeyboardInterrupt.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: data of unequal length, empty, not finite, or not what the net and the loss want; numbers
+            out of their range.
+
+    Warns:
+        RuntimeWarning: the run diverged.
+        UserWarning: ``batch_size`` exceeds the rows.
+
+    Example:
+        >>> from jaxmlp import losses, metrics, optimizers
+        >>> from jaxmlp.mlp import MLP
+        >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+        >>> y = np.array([0, 1, 1, 0])  # exclusive or
+        >>> recipe = Recipe(MLP(sizes=(2, 16, 2), activation="tanh"), optimizers.adam(0.03), losses.softmax_cross_entropy)
+        >>> run = fit(recipe, (x, y), epochs=200, batch_size=4, key=jax.random.key(0),
+        ...           metrics={"accuracy": metrics.accuracy})
+        >>> print(run.history["train/accuracy"][-1], run.stop_reason.value)
+        1.0 all epochs were run
+    """
+    program, inputs, params = prepare(
+        recipe, data, epochs=epochs, batch_size=batch_size, key=key, validation=validation, hyper=hyper,
+        params=params, early_stopping=early_stopping, metrics=metrics,
+    )  # fmt: skip
+    size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
+
+    began = time.perf_counter()
+    state = _start(program, inputs, params)
+    state = jax.block_until_ready(_advance(program, inputs, state, 0))  # runs no epoch, but compiles
+    compile_seconds = time.perf_counter() - began
+
+    began = time.perf_counter()
+    with _interruptible() as interrupted, _progress_bar(progress, program.epochs) as bar:
+        epoch, pace = 0, 1
+        while epoch < program.epochs and int(state.stop) == compiled.RUNNING and not interrupted.is_set():
+            chunk_began = time.perf_counter()
+            state = _advance(program, inputs, state, epoch + (size or pace))
+            ran = int(state.epoch) - epoch
+            epoch += ran
+            bar(epoch, state)
+            pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
+    run_seconds = time.perf_counter() - began
+
+    run = _to_run(state, compile_seconds, run_seconds, complete=epoch == program.epochs)
+    if run.diverged_at is not None:
+        warnings.warn(
+            "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
+            + "the run holds the parameters from before that step. Try a smaller learning rate or scale the data",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return run
+
+
+_start = functools.partial(jax.jit, static_argnums=0)(compiled.start)
+# The state is this module's own, so its buffers may be reused; nothing of the user's is ever donated.
+_advance = functools.partial(jax.jit, static_argnums=0, donate_argnums=2)(compiled.advance)
+
+
+def _next_pace(pace: int, ran: int, seconds: float) -> int:
+    """Return the number of epochs that should fill a chunk, growing at most fourfold."""
+    return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
+
+
+def _to_run(state: RunState, compile_seconds: float, run_seconds: float, *, complete: bool) -> Run:
+    epochs, stop = int(state.epoch), int(state.stop)
+    if stop == compiled.DIVERGED:
+        reason = StopReason.DIVERGED
+    elif stop == compiled.STOPPED_EARLY:
+        reason = StopReason.STOPPED_EARLY
+    else:
+        reason = StopReason.COMPLETE if complete else StopReason.INTERRUPTED
+    return Run(
+        params=state.params,
+        best_params=state.best_params,
+        history={name: np.asarray(entries)[:epochs] for name, entries in state.history.items()},
+        epochs=epochs,
+        best_epoch=int(state.best_epoch),
+        stop_reason=reason,
+        diverged_at=(epochs + 1, int(state.step) + 1) if reason is StopReason.DIVERGED else None,
+        compile_seconds=compile_seconds,
+        run_seconds=run_seconds,
+        state=state,
+    )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a flag, and leave the second to Python; only in the main thread."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def first(number: int, frame: types.FrameType | None) -> None:
+        del number, frame
+        interrupted.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextlib.contextmanager
+def _progress_bar(wanted: bool, epochs: int) -> Iterator[Any]:
+    """Yield a function that shows an epoch and its losses, or does nothing."""
+    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
+        yield lambda epoch, state: None
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        yield lambda epoch, state: None
+        return
+    with tqdm(total=epochs, unit="epoch", dynamic_ncols=True) as bar:
+
+        def show(epoch: int, state: RunState) -> None:
+            shown = {name: f"{float(entries[epoch - 1]):.4g}" for name, entries in state.history.items()}
+            bar.set_postfix(shown, refresh=False)
+            bar.update(epoch - bar.n)
+
+        yield show

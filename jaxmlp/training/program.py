@@ -1,0 +1,317 @@
+"""The whole run as one program: batches inside epochs, epochs inside the run, the stopping rule included.
+
+Time is counted in turns. A turn tries the next ``stride`` steps, as a rule the whole epoch. If the loss and
+the parameters come out finite the turn is accepted, and at the end of an epoch the run is evaluated. If
+not, nothing of the turn is kept and the stride is halved, until a single step is found to blame: the run
+has diverged there, and stands before that step. No step pays for the search unless it is needed.
+
+Randomness is a function of purpose and time, ``fold_in(fold_in(key, PURPOSE), step)``; nothing is split and
+carried, so the result does not depend on where the host pauses the run.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxmlp import checks, data
+from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
+from jaxmlp.losses import weighted_mean
+from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
+from jaxmlp.training.step import row_losses, train_step
+from jaxmlp.types import Batch, Key, Metric, Params
+
+INIT, ORDER, DROPOUT = range(3)
+"""The purposes of random keys: the first parameters, the order of each epoch, the masks of each step."""
+
+RUNNING, STOPPED_EARLY, DIVERGED = range(3)
+"""Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
+
+EVALUATION_ROWS = 8192
+"""Rows that are evaluated at once; larger sets go through in slices of this size, to bound the memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What decides the program: all that is structure. Equal ones share one compilation."""
+
+    recipe: AnyRecipe
+    epochs: int
+    batch_size: int
+    metrics: tuple[tuple[str, Metric], ...] = ()
+
+
+class Inputs(NamedTuple):
+    """What the program is run on: all that is data."""
+
+    key: Key
+    train: Batch
+    validation: Batch | None = None
+    hyper: Any = None
+    early_stopping: EarlyStopping | None = None
+
+
+class RunState(NamedTuple):
+    """Where a run stands. Epochs and steps count those that are complete.
+
+    Attributes:
+        epoch: epochs run.
+        step: steps made in the epoch that has begun; 0 unless the run diverged in the midst of one.
+        stride: steps that the next turn tries.
+        params: the last parameters; if the run diverged, the last before it did.
+        opt_state: the optimizer's state.
+        loss: sum of the losses in the epoch that has begun, each step's weighing as much as its rows.
+        best_params: parameters after the epoch with the lowest validation loss (training loss where there is
+            no validation data).
+        best_value: that loss.
+        best_epoch: that epoch, counted from 1; 0 if there was none.
+        stopping: state of the early-stopping rule.
+        stop: 0 while running or complete, 1 stopped early, 2 diverged.
+        history: for each name one number per epoch, NaN for those not run; shape (epochs,).
+    """
+
+    epoch: Int[Array, ""]
+    step: Int[Array, ""]
+    stride: Int[Array, ""]
+    params: Params
+    opt_state: Params
+    loss: Float[Array, ""]
+    best_params: Params
+    best_value: Float[Array, ""]
+    best_epoch: Int[Array, ""]
+    stopping: EarlyStoppingState | None
+    stop: Int[Array, ""]
+    history: dict[str, Float[Array, "epochs"]]
+
+
+def make_run(
+    recipe: AnyRecipe,
+    *,
+    epochs: int,
+    batch_size: int,
+    early_stopping: EarlyStopping | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+) -> Callable[..., RunState]:
+    """Return the whole run as one pure function, to be jitted, vmapped or sharded as you like.
+
+        run(key, train, validation=None, hyper=None, params=None) -> RunState
+
+    ``train`` and ``validation`` are tuples (x, y) or (x, y, weight) of JAX arrays, with rows first; ``hyper``
+    is what the recipe is a function of; ``params`` replace the drawn ones. What ``fit`` checks on the host is
+    up to you here: JAX clamps a label that no class has, and NaN spreads.
+
+    Args:
+        recipe: what is trained, and how; or a function from ``hyper`` to it.
+        epochs: how many at most, at least 1.
+        batch_size: rows of a step, at least 1; at most all are taken.
+        early_stopping: when to stop; None runs all epochs.
+        metrics: what to compute after each epoch, by name.
+
+    Returns:
+        The function ``run``, whose result has arrays of shape (epochs,) in its history.
+
+    Raises:
+        TypeError: ``epochs`` or ``batch_size`` is no whole number.
+        ValueError: one of them is below 1.
+
+    Example:
+        >>> from jaxmlp import losses, optimizers
+        >>> from jaxmlp.mlp import MLP
+        >>> x = jnp.linspace(-1, 1, 32)[:, None]
+        >>> recipe = Recipe(MLP(sizes=(1, 16, 1)), optimizers.adam(0.01), losses.squared_error)
+        >>> run = make_run(recipe, epochs=50, batch_size=8)
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> three = jax.jit(jax.vmap(run, in_axes=(0, None)))(keys, (x, x**2))  # three seeds, one program
+        >>> three.history["train/loss"].shape, bool(jnp.all(three.history["train/loss"][:, -1] < 0.01))
+        ((3, 50), True)
+    """
+    program = Program(
+        recipe=recipe,
+        epochs=checks.whole_number("epochs", epochs, 1),
+        batch_size=checks.whole_number("batch_size", batch_size, 1),
+        metrics=tuple((metrics or {}).items()),
+    )
+
+    def run(key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None) -> RunState:
+        held_out = None if validation is None else Batch(*validation)
+        inputs = Inputs(key, Batch(*train), held_out, hyper, early_stopping)
+        return advance(program, inputs, start(program, inputs, params), program.epochs)
+
+    return run
+
+
+def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
+    """Return the state before the first epoch."""
+    recipe = resolve(program.recipe, inputs.hyper)
+    if params is None:
+        params = recipe.net.init(purpose_key(inputs.key, INIT, 0))
+    names = [f"{of}/loss" for of in ("train", "validation") if of == "train" or inputs.validation is not None]
+    names += [f"{_evaluated(inputs)}/{name}" for name, _ in program.metrics]
+    zero = jnp.zeros((), jnp.int32)
+    return RunState(
+        epoch=zero,
+        step=zero,
+        stride=jnp.full((), steps_per_epoch(program, inputs), jnp.int32),
+        params=params,
+        opt_state=recipe.optimizer.init(params),
+        loss=jnp.zeros(()),
+        best_params=params,
+        best_value=jnp.full((), jnp.inf),
+        best_epoch=zero,
+        stopping=inputs.early_stopping.init() if inputs.early_stopping else None,
+        stop=jnp.full((), RUNNING, jnp.int32),
+        history={name: jnp.full((program.epochs,), jnp.nan) for name in names},
+    )
+
+
+def advance(program: Program, inputs: Inputs, state: RunState, until: Int[Array, ""] | int) -> RunState:
+    """Run on until the given epoch is complete, or the run has stopped."""
+
+    def going_on(state: RunState) -> Bool[Array, ""]:
+        return (state.epoch < until) & (state.stop == RUNNING)
+
+    return lax.while_loop(going_on, functools.partial(turn, program, inputs), state)
+
+
+def turn(program: Program, inputs: Inputs, state: RunState) -> RunState:
+    """Try the next ``stride`` steps; keep them if all came out finite, else look closer."""
+    recipe = resolve(program.recipe, inputs.hyper)
+    trial = try_steps(program, recipe, inputs, state)
+    return lax.cond(
+        _all_finite((trial.loss, trial.params)),
+        functools.partial(_accept, program, recipe, inputs, trial),
+        functools.partial(_look_closer, state),
+    )
+
+
+def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
+    """Make up to ``stride`` steps, to the end of the epoch at most."""
+    n, steps = inputs.train.x.shape[0], steps_per_epoch(program, inputs)
+    batch_size = min(program.batch_size, n)
+    order = data.order(purpose_key(inputs.key, ORDER, state.epoch), n)
+    order = jnp.pad(order, (0, steps * batch_size - n))
+    end = jnp.minimum(state.step + state.stride, steps)
+
+    def one_step(i: Int[Array, ""], carry: tuple[Params, Params, Array]) -> tuple[Params, Params, Array]:
+        params, opt_state, loss = carry
+        batch, counts = _gather(inputs.train, order, i * batch_size, batch_size)
+        key = purpose_key(inputs.key, DROPOUT, state.epoch * steps + i)
+        step = train_step(recipe, params, opt_state, batch, key)
+        return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
+
+    params, opt_state, loss = lax.fori_loop(
+        state.step, end, one_step, (state.params, state.opt_state, state.loss)
+    )
+    return state._replace(step=end, params=params, opt_state=opt_state, loss=loss)
+
+
+def evaluate(program: Program, recipe: Recipe, params: Params, rows: Batch) -> dict[str, Float[Array, ""]]:
+    """Compute the loss and the metrics of a data set, dropout being off."""
+    outputs = _outputs(recipe, params, rows.x)
+    values = {"loss": weighted_mean(row_losses(recipe, outputs, rows.y), rows.weight)}
+    return values | {name: metric(outputs, rows.y, rows.weight) for name, metric in program.metrics}
+
+
+def steps_per_epoch(program: Program, inputs: Inputs) -> int:
+    """Return the number of batches that hold all rows, the last one perhaps not full."""
+    n = inputs.train.x.shape[0]
+    return -(-n // min(program.batch_size, n))
+
+
+def purpose_key(key: Key, purpose: int, step: Int[Array, ""] | int) -> Key:
+    """Return the key of one purpose at one step."""
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), step)
+
+
+def _gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:
+    """Return the batch that begins at a place of the order, and how much its rows count in all.
+
+    Places behind the last row stand for the padding of the last batch: they hold row 0 with weight 0.
+    """
+    n = rows.x.shape[0]
+    index = lax.dynamic_slice(order, (begin,), (batch_size,))
+    take = functools.partial(jnp.take, indices=index, axis=0, mode="clip")
+    batch = jax.tree.map(take, rows)
+    if n % batch_size:
+        real = (begin + jnp.arange(batch_size)) < n
+        weight = jnp.ones(batch_size) if batch.weight is None else batch.weight
+        batch = batch._replace(weight=jnp.where(real, weight, 0))
+    return batch, float(batch_size) if batch.weight is None else jnp.sum(batch.weight)
+
+
+def _accept(program: Program, recipe: Recipe, inputs: Inputs, trial: RunState) -> RunState:
+    return lax.cond(
+        trial.step == steps_per_epoch(program, inputs),
+        functools.partial(_end_epoch, program, recipe, inputs),
+        lambda state: state,
+        trial,
+    )
+
+
+def _look_closer(state: RunState) -> RunState:
+    alone = state.stride == 1
+    return state._replace(
+        stride=jnp.where(alone, state.stride, (state.stride + 1) // 2),
+        stop=jnp.where(alone, DIVERGED, state.stop),
+    )
+
+
+def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
+    """Evaluate, remember the best, ask the stopping rule, and begin the next epoch."""
+    of = _evaluated(inputs)
+    values = {"train/loss": state.loss / _total_weight(inputs.train)}
+    if inputs.validation is not None or program.metrics:
+        measured = evaluate(program, recipe, state.params, getattr(inputs, of))
+        values = {f"{of}/{name}": value for name, value in measured.items()} | values
+    value = values[f"{of}/loss"].astype(state.best_value.dtype)
+    better = value < state.best_value
+    stopping, stop = state.stopping, jnp.zeros((), bool)
+    if inputs.early_stopping is not None:
+        stopping, stop = inputs.early_stopping.update(value, state.stopping)
+    return state._replace(
+        epoch=state.epoch + 1,
+        step=jnp.zeros_like(state.step),
+        loss=jnp.zeros_like(state.loss),
+        best_params=jax.tree.map(functools.partial(jnp.where, better), state.params, state.best_params),
+        best_value=jnp.where(better, value, state.best_value),
+        best_epoch=jnp.where(better, state.epoch + 1, state.best_epoch),
+        stopping=stopping,
+        stop=jnp.where(stop, STOPPED_EARLY, state.stop),
+        history={
+            name: entries.at[state.epoch].set(values[name].astype(entries.dtype))
+            for name, entries in state.history.items()
+        },
+    )
+
+
+def _evaluated(inputs: Inputs) -> str:
+    return "train" if inputs.validation is None else "validation"
+
+
+def _total_weight(rows: Batch) -> Array | float:
+    if rows.weight is None:
+        return float(rows.x.shape[0])
+    total = jnp.sum(rows.weight)
+    return jnp.where(total > 0, total, 1)
+
+
+def _outputs(recipe: Recipe, params: Params, x: Array) -> Array:
+    n = x.shape[0]
+    if n <= EVALUATION_ROWS:
+        return recipe.net.apply(params, x)
+    slices = -(-n // EVALUATION_ROWS)
+    padded = jnp.concatenate([x, jnp.zeros((slices * EVALUATION_ROWS - n, *x.shape[1:]), x.dtype)])
+    outputs = lax.map(
+        lambda rows: recipe.net.apply(params, rows), padded.reshape(slices, EVALUATION_ROWS, *x.shape[1:])
+    )
+    return outputs.reshape(slices * EVALUATION_ROWS, *outputs.shape[2:])[:n]
+
+
+def _all_finite(tree: Any) -> Bool[Array, ""]:
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

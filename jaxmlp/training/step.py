@@ -1,0 +1,95 @@
+"""One step of training: forward pass, backpropagation, update.
+
+L(theta) = sum_i weight_i loss(net(x_i; theta), y_i) / sum_i weight_i        over the rows i of a batch
+g        = dL/dtheta                                                         backpropagation: jax.grad
+theta   <- theta + optimizer(g)
+"""
+
+from typing import NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float
+
+from jaxmlp.losses import weighted_mean
+from jaxmlp.training.recipe import Recipe
+from jaxmlp.types import Batch, Key, Params
+
+
+class Step(NamedTuple):
+    """What a step leaves behind: the next parameters and optimizer state, and the loss before it."""
+
+    params: Params
+    opt_state: Params
+    loss: Float[Array, ""]
+
+
+def train_step(
+    recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None
+) -> Step:
+    """Make one step of gradient descent on one batch.
+
+    Args:
+        recipe: what is trained, and how.
+        params: the model's parameters, any pytree; for an ``MLP`` layers w of shape (inputs, outputs).
+        opt_state: what ``recipe.optimizer.init(params)`` or the step before returned.
+        batch: rows x of shape (rows, inputs), targets y of shape (rows, ...), weights of shape (rows,).
+        key: switches dropout on; None leaves it off.
+
+    Returns:
+        ``Step(params, opt_state, loss)``, the loss being that of the parameters before the step.
+
+    Raises:
+        ValueError: the loss does not return one number per row.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmlp import losses, optimizers
+        >>> from jaxmlp.mlp import MLP
+        >>> recipe = Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.5), losses.squared_error)
+        >>> params = jax.tree.map(jnp.zeros_like, recipe.net.init(jax.random.key(0)))
+        >>> batch = Batch(x=jnp.ones((1, 1)), y=jnp.full((1, 1), 2.0))
+        >>> step = train_step(recipe, params, recipe.optimizer.init(params), batch)
+        >>> print(step.loss, step.params[0].b)  # the gradient by b is 2 (0 - 2) = -4
+        4.0 [2.]
+    """
+    loss, gradient = jax.value_and_grad(_batch_loss)(params, recipe, batch, key)
+    updates, opt_state = recipe.optimizer.update(gradient, opt_state, params)
+    return Step(optax.apply_updates(params, updates), opt_state, loss)
+
+
+def row_losses(recipe: Recipe, outputs: Array, y: Array) -> Float[Array, "rows"]:
+    """Compute the loss of every row, refusing a loss that has already taken a mean.
+
+    Args:
+        recipe: whose loss it is.
+        outputs: raw outputs of shape (rows, ...).
+        y: targets of shape (rows, ...).
+
+    Returns:
+        Losses of shape (rows,).
+
+    Raises:
+        ValueError: the loss returned another shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmlp import losses, optimizers
+        >>> from jaxmlp.mlp import MLP
+        >>> recipe = Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.5), losses.squared_error)
+        >>> row_losses(recipe, jnp.array([[1.0], [5.0]]), jnp.array([[1.0], [2.0]]))
+        Array([0., 9.], dtype=float32)
+    """
+    rows = recipe.loss(outputs, y)
+    if rows.shape != outputs.shape[:1]:
+        name = getattr(recipe.loss, "__name__", repr(recipe.loss))
+        raise ValueError(
+            f"loss {name!r} returned shape {rows.shape} for {outputs.shape[0]} rows; "
+            "return one number per row, and leave the mean to the library"
+        )
+    return rows
+
+
+def _batch_loss(params: Params, recipe: Recipe, batch: Batch, key: Key | None) -> Float[Array, ""]:
+    outputs = recipe.net.apply(params, batch.x, key=key)
+    return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)

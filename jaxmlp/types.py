@@ -1,0 +1,96 @@
+"""The vocabulary: the few names in which all other modules speak.
+
+Shapes stand in the annotations: ``Float[Array, "rows outputs"]`` is a matrix of floats with one line
+for each row of the data. ``n`` rows are the data; ``batch`` rows are what one step of training sees.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt32
+
+Key: TypeAlias = PRNGKeyArray | UInt32[Array, "2"]
+"""A random key: ``jax.random.key(0)``, or the older ``jax.random.PRNGKey(0)``."""
+
+Scalar: TypeAlias = float | int | Float[Array, ""]
+"""A hyperparameter: a Python number, or a traced one that is changed without compiling."""
+
+Schedule: TypeAlias = Callable[[Array], Any]
+"""From the number of steps already made (0 at the first) to a scalar; optax's schedules are such."""
+
+Params: TypeAlias = Any
+"""Any pytree of arrays; for an ``MLP`` a tuple of ``Layer``."""
+
+
+class Layer(NamedTuple):
+    """The parameters of one dense layer, which computes ``x @ w + b``."""
+
+    w: Float[Array, "inputs outputs"]
+    b: Float[Array, "outputs"]
+
+
+class Batch(NamedTuple):
+    """Rows to learn from. ``weight`` says how much each row counts; None is 1 for all."""
+
+    x: Shaped[Array, "rows ..."]
+    y: Shaped[Array, "rows ..."]
+    weight: Float[Array, "rows"] | None = None
+
+
+class Activation(Protocol):
+    """A function of each number of an array by itself."""
+
+    def __call__(self, z: Array, /) -> Array: ...
+
+
+class Initializer(Protocol):
+    """Draws the weights of one layer: a key, a shape (inputs, outputs) and a dtype give an array."""
+
+    def __call__(self, key: Any, shape: tuple[int, int], dtype: Any, /) -> Array: ...
+
+
+class Model(Protocol):
+    """What can be trained: ``MLP``, or anything with the same two verbs."""
+
+    def init(self, key: Any, /) -> Params:
+        """Draw the parameters."""
+
+    def apply(self, params: Params, x: Array, /, *, key: Any = None) -> Array:
+        """Compute the raw outputs of ``x``; a key switches randomness such as dropout on."""
+
+
+class Loss(Protocol):
+    """From outputs and targets to one number per row."""
+
+    def __call__(self, outputs: Array, targets: Array, /) -> Float[Array, "rows"]: ...
+
+
+class Metric(Protocol):
+    """From the outputs and targets of a whole data set, and its rows' weights, to one number."""
+
+    def __call__(self, outputs: Array, targets: Array, weight: Array | None, /) -> Float[Array, ""]: ...
+
+
+def like(hyperparameter: Scalar, array: Array) -> Any:
+    """Give a hyperparameter the dtype of the array that it is about to meet.
+
+    A Python number already takes on any array's dtype and is returned as it is. A traced one has a dtype
+    of its own, which strict promotion refuses to mix and lax promotion lets widen the array.
+
+    Args:
+        hyperparameter: a scalar.
+        array: an array of any shape.
+
+    Returns:
+        The scalar, which ``array`` can be multiplied with and keep its dtype.
+
+    Example:
+        >>> like(0.9, jnp.ones(3, jnp.bfloat16))
+        0.9
+        >>> like(jnp.float32(0.9), jnp.ones(3, jnp.bfloat16)).dtype.name
+        'bfloat16'
+    """
+    if type(hyperparameter) in (float, int):  # not NumPy's float64, which JAX takes for a wide array
+        return hyperparameter
+    return jnp.asarray(hyperparameter).astype(array.dtype)
