@@ -76,9 +76,10 @@ class Run:
     def __repr__(self) -> str:
         """Say in a sentence what came out."""
         at = "" if self.diverged_at is None else " at epoch {}, step {}".format(*self.diverged_at)
-        losses = [f"{name} {self.history[name][self.best_epoch - 1]:.4g}" for name in self.history]
-        best = f"best after {self.best_epoch} ({', '.join(losses)})" if self.best_epoch else "none of them finite"
-        return f"Run of {self.epochs} epochs, {best}; {self.stop_reason.value}{at}"
+        if self.best_epoch == 0:
+            return f"Run of {self.epochs} epochs, none with a finite loss; {self.stop_reason.value}{at}"
+        best = ", ".join(f"{name} {values[self.best_epoch - 1]:.4g}" for name, values in self.history.items())
+        return f"Run of {self.epochs} epochs, best after {self.best_epoch} ({best}); {self.stop_reason.value}{at}"
 
 
 def fit(
@@ -165,7 +166,8 @@ def fit(
             pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
     run_seconds = time.perf_counter() - began
 
-    run = _to_run(state, compile_seconds, run_seconds, complete=epoch == program.epochs)
+    names = compiled.history_names(program, inputs)
+    run = _to_run(state, names, compile_seconds, run_seconds, complete=epoch == program.epochs)
     if run.diverged_at is not None:
         warnings.warn(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
@@ -186,7 +188,9 @@ def _next_pace(pace: int, ran: int, seconds: float) -> int:
     return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
 
 
-def _to_run(state: RunState, compile_seconds: float, run_seconds: float, *, complete: bool) -> Run:
+def _to_run(
+    state: RunState, names: list[str], compile_seconds: float, run_seconds: float, *, complete: bool
+) -> Run:
     epochs, stop = int(state.epoch), int(state.stop)
     if stop == compiled.DIVERGED:
         reason = StopReason.DIVERGED
@@ -197,7 +201,7 @@ def _to_run(state: RunState, compile_seconds: float, run_seconds: float, *, comp
     return Run(
         params=state.params,
         best_params=state.best_params,
-        history={name: np.asarray(entries)[:epochs] for name, entries in state.history.items()},
+        history={name: np.asarray(state.history[name])[:epochs] for name in names},
         epochs=epochs,
         best_epoch=int(state.best_epoch),
         stop_reason=reason,

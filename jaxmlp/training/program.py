@@ -150,8 +150,6 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     recipe = resolve(program.recipe, inputs.hyper)
     if params is None:
         params = recipe.net.init(purpose_key(inputs.key, INIT, 0))
-    names = [f"{of}/loss" for of in ("train", "validation") if of == "train" or inputs.validation is not None]
-    names += [f"{_evaluated(inputs)}/{name}" for name, _ in program.metrics]
     zero = jnp.zeros((), jnp.int32)
     return RunState(
         epoch=zero,
@@ -165,7 +163,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         best_epoch=zero,
         stopping=inputs.early_stopping.init() if inputs.early_stopping else None,
         stop=jnp.full((), RUNNING, jnp.int32),
-        history={name: jnp.full((program.epochs,), jnp.nan) for name in names},
+        history={name: jnp.full((program.epochs,), jnp.nan) for name in history_names(program, inputs)},
     )
 
 
@@ -215,6 +213,12 @@ def evaluate(program: Program, recipe: Recipe, params: Params, rows: Batch) -> d
     outputs = _outputs(recipe, params, rows.x)
     values = {"loss": weighted_mean(row_losses(recipe, outputs, rows.y), rows.weight)}
     return values | {name: metric(outputs, rows.y, rows.weight) for name, metric in program.metrics}
+
+
+def history_names(program: Program, inputs: Inputs) -> list[str]:
+    """Return what the history holds, losses first."""
+    sets = ["train"] if inputs.validation is None else ["train", "validation"]
+    return [f"{of}/loss" for of in sets] + [f"{sets[-1]}/{name}" for name, _ in program.metrics]
 
 
 def steps_per_epoch(program: Program, inputs: Inputs) -> int:

@@ -1,0 +1,1 @@
+"""Experiments: one module per question. ``python -m experiments`` lists them."""
