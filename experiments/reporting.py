@@ -34,7 +34,12 @@ def main(config: type[Config], run: Callable[[Config], Any], description: str | 
         run: the experiment.
         description: the experiment's module docstring, shown by ``--help``.
     """
-    run(tyro.cli(config, description=description))
+    program = f"python -m {_module_name()}"
+    options = tyro.cli(config, prog=program, description=description)
+    try:
+        run(options)
+    except ValueError as error:
+        sys.exit(f"{program}: {error}")
 
 
 def check_folder(folder: Path) -> None:
@@ -73,10 +78,12 @@ def save(folder: Path, config: Any, numbers: Mapping[str, Any], figures: Mapping
     """
     check_folder(folder)
     result = {"config": dataclasses.asdict(config), "environment": environment(), "numbers": dict(numbers)}
-    text = json.dumps(result, indent=2, default=str)
+    text = json.dumps(result, indent=2, default=_jsonable)
     _write(folder / "result.json", lambda file: file.write(text.encode()))
     for name, figure in figures.items():
-        _write(folder / f"{name}.png", lambda file, figure=figure: figure.savefig(file, format="png", dpi=150))
+        _write(
+            folder / f"{name}.png", lambda file, figure=figure: figure.savefig(file, format="png", dpi=150)
+        )
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
@@ -98,6 +105,16 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
         for row in cells
     ]
     return "\n".join([lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
+
+
+def _module_name() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec is not None else "experiments"
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn what JSON does not know into what it does: arrays to lists, paths to text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _write(path: Path, write: Callable[[Any], object]) -> None:

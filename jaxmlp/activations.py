@@ -50,7 +50,7 @@ def threshold(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         >>> threshold(jnp.array([-0.1, 0.0, 0.1]))
         Array([0., 1., 1.], dtype=float32)
     """
-    return jnp.heaviside(z, jnp.ones_like(z))
+    return jnp.where(jnp.isnan(z), z, (z >= 0).astype(z.dtype))  # jnp.heaviside turns NaN into 0
 
 
 def sigmoid(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

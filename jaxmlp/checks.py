@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 
 def in_range(name: str, value: Any, interval: str) -> None:
@@ -101,7 +102,7 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     raise ValueError(f"{name} is {value!r}; {hint}: {', '.join(known)}")
 
 
-def array(name: str, values: Any) -> np.ndarray[Any, Any] | jax.Array:
+def array(name: str, values: Any) -> NDArray[Any] | jax.Array:
     """Return ``values`` as an array of finite real numbers, one or more rows of them.
 
     NumPy arrays, lists, data frames and the like become a NumPy array without a copy where there need be
@@ -127,8 +128,7 @@ def array(name: str, values: Any) -> np.ndarray[Any, Any] | jax.Array:
     """
     if isinstance(values, jax.core.Tracer):
         raise TypeError(
-            f"{name} is traced, and this function works on the host; "
-            "inside jit or vmap use training.make_run"
+            f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
         )
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} is a masked array with masked entries; fill or drop them first")
@@ -163,7 +163,7 @@ def same_rows(**arrays: Any) -> None:
         raise ValueError(f"{counts}; give as many rows in each")
 
 
-def to_floats(name: str, values: np.ndarray[Any, Any] | jax.Array) -> jax.Array:
+def to_floats(name: str, values: NDArray[Any] | jax.Array) -> jax.Array:
     """Return an array as floats of JAX's default width on its default device.
 
     Args:
@@ -190,14 +190,14 @@ def to_floats(name: str, values: np.ndarray[Any, Any] | jax.Array) -> jax.Array:
     return jnp.asarray(floats)
 
 
-def _to_numpy(name: str, values: Any) -> np.ndarray[Any, Any]:
+def _to_numpy(name: str, values: Any) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
         raise TypeError(f"{name} cannot be made an array ({error}); give rows of equal length") from error
 
 
-def _refuse_dtype(name: str, seen: np.ndarray[Any, Any] | jax.Array) -> None:
+def _refuse_dtype(name: str, seen: NDArray[Any] | jax.Array) -> None:
     dtype = seen.dtype
     if jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(f"{name} has dtype {dtype}; give real numbers, such as the real and imaginary parts")

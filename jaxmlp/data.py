@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
+from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.types import Key
@@ -166,7 +167,7 @@ class MinMaxScaler(NamedTuple):
 
 def split(
     arrays: Sequence[Any], parts: Sequence[float], *, key: Key, stratify: Any = None
-) -> list[tuple[np.ndarray[Any, Any], ...]]:
+) -> list[tuple[NDArray[Any], ...]]:
     """Split rows at random into parts, the same rows in every array.
 
     Args:
@@ -259,11 +260,11 @@ def _hash(x: UInt32[Array, "n"], round_key: UInt32[Array, ""]) -> UInt32[Array, 
     return x ^ (x >> 16)
 
 
-def _ends(n: int, parts: Sequence[float]) -> np.ndarray[Any, Any]:
+def _ends(n: int, parts: Sequence[float]) -> NDArray[Any]:
     return np.rint(np.cumsum(parts) / np.sum(parts) * n).astype(int)
 
 
-def _stratified_parts(labels: np.ndarray[Any, Any], parts: Sequence[float]) -> np.ndarray[Any, Any]:
+def _stratified_parts(labels: NDArray[Any], parts: Sequence[float]) -> NDArray[Any]:
     """Give each row of sorted labels its part: shares rounded down, and what is over to whom it is owed."""
     part_of_row = []
     owed = np.zeros(len(parts))

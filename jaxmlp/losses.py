@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Shaped
+from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.types import Loss
@@ -103,9 +104,7 @@ def squared_error(
     return jnp.mean(errors, axis=tuple(range(1, outputs.ndim)))
 
 
-def weighted_mean(
-    rows: Float[Array, "rows"], weight: Float[Array, "rows"] | None = None
-) -> Float[Array, ""]:
+def weighted_mean(rows: Float[Array, "rows"], weight: Float[Array, "rows"] | None = None) -> Float[Array, ""]:
     """The mean of one number per row, each row counting as much as its weight says.
 
         mean = sum_i weight_i rows_i / sum_i weight_i        (0 where all weights are 0)
@@ -161,7 +160,10 @@ def targets_for(loss: Loss, name: str, y: Any, outputs: int) -> jax.Array:
         return _labels(name, seen, outputs)
     if loss is sigmoid_binary_cross_entropy:
         _refuse_improbable(name, np.asarray(seen))
-    whole = jnp.issubdtype(seen.dtype, jnp.integer) and loss not in (squared_error, sigmoid_binary_cross_entropy)
+    whole = jnp.issubdtype(seen.dtype, jnp.integer) and loss not in (
+        squared_error,
+        sigmoid_binary_cross_entropy,
+    )
     return jnp.asarray(seen) if whole else checks.to_floats(name, seen)
 
 
@@ -183,7 +185,7 @@ def _labels(name: str, seen: Any, classes: int) -> jax.Array:
     return jnp.asarray(labels.astype(np.int32))
 
 
-def _refuse_improbable(name: str, targets: np.ndarray[Any, Any]) -> None:
+def _refuse_improbable(name: str, targets: NDArray[Any]) -> None:
     outside = (targets < 0) | (targets > 1)
     if outside.any():
         index = tuple(int(i) for i in np.argwhere(outside)[0])

@@ -39,7 +39,7 @@ def accuracy(
         Array(0.5, dtype=float32)
     """
     if targets.shape == outputs.shape:
-        right = (outputs > 0) == (targets > 0.5)
+        right = (outputs > 0) == (targets.astype(outputs.dtype) > 0.5)
     elif targets.shape == outputs.shape[:1]:
         right = (jnp.argmax(outputs, axis=-1) == targets)[:, None]
     else:

@@ -5,7 +5,7 @@ for each row of the data. ``n`` rows are the data; ``batch`` rows are what one s
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt32
@@ -38,18 +38,21 @@ class Batch(NamedTuple):
     weight: Float[Array, "rows"] | None = None
 
 
+@runtime_checkable
 class Activation(Protocol):
     """A function of each number of an array by itself."""
 
     def __call__(self, z: Array, /) -> Array: ...
 
 
+@runtime_checkable
 class Initializer(Protocol):
     """Draws the weights of one layer: a key, a shape (inputs, outputs) and a dtype give an array."""
 
     def __call__(self, key: Any, shape: tuple[int, int], dtype: Any, /) -> Array: ...
 
 
+@runtime_checkable
 class Model(Protocol):
     """What can be trained: ``MLP``, or anything with the same two verbs."""
 
@@ -60,12 +63,14 @@ class Model(Protocol):
         """Compute the raw outputs of ``x``; a key switches randomness such as dropout on."""
 
 
+@runtime_checkable
 class Loss(Protocol):
     """From outputs and targets to one number per row."""
 
     def __call__(self, outputs: Array, targets: Array, /) -> Float[Array, "rows"]: ...
 
 
+@runtime_checkable
 class Metric(Protocol):
     """From the outputs and targets of a whole data set, and its rows' weights, to one number."""
 

@@ -99,7 +99,8 @@ def scale_by_adam(
     def init(params: Params) -> AdamState:
         def zeros(p: Array) -> Array:
             # In bfloat16 0.999 v rounds back to v, and in float16 eps = 1e-8 is 0: never less than float32.
-            return jnp.zeros(jnp.shape(p), jnp.promote_types(jnp.result_type(p), jnp.float32))
+            dtype = jnp.result_type(p)
+            return jnp.zeros(jnp.shape(p), jnp.float32 if dtype.itemsize < 4 else dtype)
 
         return AdamState(
             count=jnp.zeros((), jnp.int32), m=jax.tree.map(zeros, params), v=jax.tree.map(zeros, params)

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.early_stopping import EarlyStopping
@@ -37,9 +38,9 @@ class StopReason(enum.Enum):
     """Why a run ended."""
 
     COMPLETE = "all epochs were run"
-    STOPPED_EARLY = "the loss did not improve for `patience` epochs in a row"
-    DIVERGED = "the loss or the parameters were no longer finite"
-    INTERRUPTED = "the run was interrupted by Ctrl-C"
+    STOPPED_EARLY = "stopped early, with no better loss for `patience` epochs in a row"
+    DIVERGED = "diverged, the loss or the parameters being no longer finite"
+    INTERRUPTED = "interrupted by Ctrl-C"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class Run:
 
     params: Params
     best_params: Params
-    history: dict[str, np.ndarray[Any, Any]]
+    history: dict[str, NDArray[Any]]
     epochs: int
     best_epoch: int
     stop_reason: StopReason
@@ -170,7 +171,9 @@ def fit(
     run = _to_run(state, names, compile_seconds, run_seconds, complete=epoch == program.epochs)
     if run.diverged_at is not None:
         warnings.warn(
-            "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
+            "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(
+                *run.diverged_at
+            )
             + "the run holds the parameters from before that step. Try a smaller learning rate or scale the data",
             RuntimeWarning,
             stacklevel=2,

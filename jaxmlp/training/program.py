@@ -137,7 +137,9 @@ def make_run(
         metrics=tuple((metrics or {}).items()),
     )
 
-    def run(key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None) -> RunState:
+    def run(
+        key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None
+    ) -> RunState:
         held_out = None if validation is None else Batch(*validation)
         inputs = Inputs(key, Batch(*train), held_out, hyper, early_stopping)
         return advance(program, inputs, start(program, inputs, params), program.epochs)

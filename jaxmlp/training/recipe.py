@@ -84,9 +84,7 @@ def resolve(recipe: AnyRecipe, hyper: Any) -> Recipe:
             )
         return recipe
     if not callable(recipe):
-        raise TypeError(
-            f"recipe is {recipe!r}; give a training.Recipe, or a function from hyper to one"
-        )
+        raise TypeError(f"recipe is {recipe!r}; give a training.Recipe, or a function from hyper to one")
     if hyper is None:
         raise TypeError("recipe is a function of hyperparameters; give them as hyper, such as {'l2': 1e-4}")
     made = recipe(hyper)

@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxmlp.early_stopping import EarlyStopping
+
+
+def stopped_after(rule, values):
+    """Return the number of values after which the rule stops, or None."""
+    state = rule.init()
+    for epoch, value in enumerate(values, 1):
+        state, stop = rule.update(jnp.float32(value), state)
+        if stop:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize(
+    ("patience", "values", "expected"),
+    [
+        (1, [1.0, 0.9, 0.9], 3),  # equal is no improvement
+        (2, [1.0, 1.1, 0.9, 1.0, 1.0], 5),  # an improvement starts the count anew
+        (3, [1.0, 1.1, 1.2], None),
+        (3, [1.0, 1.1, 1.2, 1.3], 4),
+        (2, [float("nan"), float("nan")], 2),
+        (2, [1.0, float("nan"), 0.5, 0.4], None),
+        (2, [-1.0, -2.0, -1.5, -1.5], 4),  # negative values are values
+    ],
+)
+def test_stops_after_patience_epochs_without_improvement(patience, values, expected):
+    assert stopped_after(EarlyStopping(patience=patience), values) == expected
+
+
+def test_small_improvements_do_not_count_but_add_up():
+    slow = [1.0, 0.95, 0.89, 0.85, 0.78]
+    assert stopped_after(EarlyStopping(patience=2, min_delta=0.1), slow) is None
+    assert stopped_after(EarlyStopping(patience=1, min_delta=0.1), slow) == 2
+    assert stopped_after(EarlyStopping(patience=2, min_delta=0.2), slow) == 3
+
+
+def test_an_improvement_of_exactly_min_delta_is_none():
+    assert stopped_after(EarlyStopping(patience=1, min_delta=0.5), [1.0, 0.5]) == 2
+
+
+def test_its_numbers_are_data():
+    traces = []
+
+    @jax.jit
+    def stops_at_once(rule):
+        traces.append(rule)
+        return rule.update(jnp.float32(2.0), rule.update(jnp.float32(1.0), rule.init())[0])[1]
+
+    assert stops_at_once(EarlyStopping(patience=1))
+    assert not stops_at_once(EarlyStopping(patience=2, min_delta=0.5))
+    assert len(traces) == 1
+
+
+def test_wrong_numbers_get_a_sentence(unchecked):
+    with pytest.raises(ValueError, match="patience is 0; give a whole number of at least 1"):
+        EarlyStopping(patience=0)
+    with pytest.raises(TypeError, match="patience is 2.5; give a whole number of at least 1"):
+        EarlyStopping(patience=2.5)
+    with pytest.raises(ValueError, match="min_delta is -0.1"):
+        EarlyStopping(min_delta=-0.1)
