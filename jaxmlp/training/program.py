@@ -170,10 +170,11 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
 
 
 def advance(program: Program, inputs: Inputs, state: RunState, until: Int[Array, ""] | int) -> RunState:
-    """Run on until the given epoch is complete, or the run has stopped."""
+    """Run on until the given epoch is complete, or all are, or the run has stopped."""
+    last = jnp.minimum(until, program.epochs)
 
     def going_on(state: RunState) -> Bool[Array, ""]:
-        return (state.epoch < until) & (state.stop == RUNNING)
+        return (state.epoch < last) & (state.stop == RUNNING)
 
     return lax.while_loop(going_on, functools.partial(turn, program, inputs), state)
 
@@ -244,7 +245,7 @@ def _gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[B
     take = functools.partial(jnp.take, indices=index, axis=0, mode="clip")
     batch = jax.tree.map(take, rows)
     if n % batch_size:
-        real = (begin + jnp.arange(batch_size)) < n
+        real = begin + jnp.arange(batch_size, dtype=begin.dtype) < n
         weight = jnp.ones(batch_size) if batch.weight is None else batch.weight
         batch = batch._replace(weight=jnp.where(real, weight, 0))
     return batch, float(batch_size) if batch.weight is None else jnp.sum(batch.weight)

@@ -1,0 +1,140 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxmlp import losses, metrics, optimizers
+from jaxmlp.mlp import MLP
+from jaxmlp.training import Recipe, fit
+
+KEY = jax.random.key(0)
+RECIPE = Recipe(MLP(sizes=(2, 3)), optimizers.sgd(0.1), losses.softmax_cross_entropy)
+X = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
+Y = np.array([0, 1, 2, 1])
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+def train(data=(X, Y), recipe=RECIPE, **options):
+    return fit(recipe, data, **({"epochs": 1, "batch_size": 2, "key": KEY} | options))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        X.astype(np.float64), X.astype(np.float16), X.astype(int), X.tolist(), pd.DataFrame(X, columns=["a", "b"]),
+        np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], jnp.asarray(X), X > 0,
+    ],
+)  # fmt: skip
+def test_all_kinds_of_arrays_train(x):
+    assert train((x, Y)).epochs == 1
+
+
+@pytest.mark.parametrize("y", [Y.astype(np.uint8), Y.astype(float), Y.tolist(), pd.Series(Y), jnp.asarray(Y)])
+def test_all_kinds_of_labels_train_alike(y):
+    run = train((X, y))
+    np.testing.assert_array_equal(run.history["train/loss"], train().history["train/loss"])
+
+
+def test_read_only_arrays_train_and_stay():
+    x = X.copy()
+    x.flags.writeable = False
+    train((x, Y))
+    np.testing.assert_array_equal(x, X)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"data": (X, Y[:3])}, r"x has 4 rows and y has 3; give as many rows in each"),
+        ({"data": (X[:0], Y[:0])}, r"x has shape \(0, 2\) and so holds nothing"),
+        ({"data": (X * np.nan, Y)}, r"x holds NaN or infinity in 8 places, the first at index \(0, 0\)"),
+        ({"data": (X, Y * np.nan)}, r"y holds NaN or infinity in 4 places"),
+        ({"data": (X * 1e300, Y)}, r"x holds numbers too large for float32"),
+        ({"data": (X, Y + 1)}, r"y holds the label 3 at row 2, but the net has 3 outputs; number the classes 0 ... 2"),
+        ({"data": (X, Y - 1)}, r"y holds the label -1 at row 0"),
+        ({"data": (np.ones((4, 3)), Y)}, r"x has shape \(4, 3\), but sizes\[0\] of the net is 2"),
+        ({"data": (np.ones(4), Y)}, r"x has shape \(4,\), but sizes\[0\] of the net is 2; give x of shape \(rows, 2\)"),
+        ({"data": (X, Y, -np.ones(4))}, r"weight has shape \(4,\) and sum -4.0; give one number of at least 0 per row"),
+        ({"data": (X, Y, np.zeros(4))}, r"not all of them 0"),
+        ({"data": (X, Y, np.ones((4, 1)))}, r"weight has shape \(4, 1\)"),
+        ({"data": (X, Y, np.ones(3))}, r"x has 4 rows and weight has 3"),
+        ({"data": (X, Y[:, None])}, r"logits have shape \(2, 3\) and labels \(2, 1\); give logits of shape"),
+        ({"validation": (X[:, :1], Y)}, r"validation x has shape \(4, 1\), but sizes\[0\]"),
+        ({"validation": (X, Y + 1)}, r"validation y holds the label 3 at row 2"),
+        ({"validation": (X, Y[:2])}, r"validation x has 4 rows and validation y has 2"),
+        ({"batch_size": 0}, r"batch_size is 0; give a whole number of at least 1"),
+        ({"epochs": 0}, r"epochs is 0; give a whole number of at least 1"),
+        ({"chunk": 0}, r"chunk is 0; give a whole number of at least 1"),
+        ({"metrics": {"loss": metrics.accuracy}}, r"metrics has the name 'loss'"),
+    ],
+)
+def test_bad_values_get_a_sentence(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"data": (X.astype(object), Y)}, r"x has dtype object"),
+        ({"data": (X.astype(complex), Y)}, r"x has dtype complex128; give real numbers"),
+        ({"data": (X, Y + 0.5)}, r"y holds the label 0.5 at row 0; softmax_cross_entropy wants whole numbers 0 ... 2"),
+        ({"data": (X, ["a", "b", "c", "b"])}, r"y has dtype <U1 \(no numbers\)"),
+        ({"data": X}, r"training data is a ndarray; give a tuple \(x, y\) or \(x, y, weight\)"),
+        ({"data": (X,)}, r"training data is 1 parts; give a tuple"),
+        ({"validation": X}, r"validation data is a ndarray; give a tuple"),
+        ({"epochs": 2.5}, r"epochs is 2.5; give a whole number"),
+        ({"batch_size": "32"}, r"batch_size is '32'; give a whole number"),
+        ({"key": 0}, r"key is 0; give one random key, such as jax.random.key\(0\)"),
+        ({"key": jax.random.split(KEY, 2)}, r"give one random key"),
+        ({"early_stopping": 10}, r"early_stopping is 10; give an EarlyStopping\(patience=...\) or None"),
+        ({"metrics": [metrics.accuracy]}, r"metrics is \[.*\]; give functions by name"),
+        ({"metrics": {"accuracy": 0.5}}, r"give functions by name"),
+    ],
+)
+def test_bad_types_get_a_sentence(options, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        train(**options)
+
+
+def test_a_batch_larger_than_the_data_is_cut_and_said():
+    with pytest.warns(UserWarning, match="batch_size is 100, but there are 4 rows; each step takes all of them"):
+        run = train(batch_size=100)
+    np.testing.assert_array_equal(run.params[0].w, train(batch_size=4).params[0].w)
+
+
+def test_targets_of_another_shape_than_the_outputs_get_a_sentence():
+    recipe = Recipe(MLP(sizes=(2, 1)), optimizers.sgd(0.1), losses.sigmoid_binary_cross_entropy)
+    with pytest.raises(ValueError, match=r"logits have shape \(2, 1\) and targets \(2,\); .* such as y\[:, None\]"):
+        train((X, Y > 1), recipe)
+    assert train((X, (Y > 1)[:, None]), recipe).epochs == 1
+
+
+def test_a_loss_that_takes_the_mean_itself_gets_a_sentence():
+    def mean_loss(outputs, targets):
+        return losses.softmax_cross_entropy(outputs, targets).mean()
+
+    recipe = Recipe(MLP(sizes=(2, 3)), optimizers.sgd(0.1), mean_loss)
+    with pytest.raises(ValueError, match=r"loss 'mean_loss' returned shape \(\) for 2 rows; return one number per row"):
+        train(recipe=recipe)
+
+
+def test_fit_inside_jit_is_sent_to_make_run():
+    with pytest.raises(TypeError, match="x is traced, .*training.make_run"):
+        jax.jit(lambda x: train((x, Y)).params)(jnp.asarray(X))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((MLP, optimizers.sgd(0.1), losses.squared_error), r"net is <class .*MLP'>; give a model with init and apply"),
+        ((MLP(sizes=(2, 1)), optimizers.sgd, losses.squared_error), r"call it first, such as sgd\(1e-3\)"),
+        ((MLP(sizes=(2, 1)), "adam", losses.squared_error), r"optimizer is 'adam'; give a gradient transform"),
+        ((MLP(sizes=(2, 1)), optimizers.sgd(0.1), "mse"), r"loss is 'mse'; give a function"),
+    ],
+)
+def test_a_recipe_of_wrong_parts_gets_a_sentence(arguments, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        Recipe(*arguments)
