@@ -83,9 +83,10 @@ class MLP:
             Array([0., 0.], dtype=float32)
         """
         layers = []
+        keys = _key_per_layer(key, len(self.sizes) - 1)
         for i, (inputs, outputs) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
             activation = self.activation if i < len(self.sizes) - 2 else identity
-            w = self._initializer(activation)(jax.random.fold_in(key, i), (inputs, outputs), dtype)
+            w = self._initializer(activation)(keys[i], (inputs, outputs), dtype)
             layers.append(Layer(w=w, b=jnp.zeros((outputs,), w.dtype)))
         return tuple(layers)
 
@@ -113,11 +114,13 @@ class MLP:
         """
         self._check(params, x)
         activation = ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
+        drops = key is not None and self._drops and len(params) > 1
+        keys = _key_per_layer(key, len(params) - 1) if drops else None
         a = x
         for i, (w, b) in enumerate(params[:-1]):
             a = activation(_weighted_sums(a, w, b))
-            if key is not None and self._drops:
-                a = dropout(jax.random.fold_in(key, i), a, self.dropout)
+            if keys is not None:
+                a = dropout(keys[i], a, self.dropout)
         return _weighted_sums(a, *params[-1])
 
     @property
@@ -166,6 +169,11 @@ def dropout(key: Key, a: Float[Array, "*shape"], rate: Scalar) -> Float[Array, "
     checks.in_range("rate", rate, "[0, 1)")
     keep = 1 - like(rate, a)
     return jnp.where(jax.random.bernoulli(key, keep, a.shape), a / keep, 0)
+
+
+def _key_per_layer(key: Key, layers: int) -> Any:
+    """Return fold_in(key, l) for every layer l, in one call: the generator is slow to compile."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(layers))
 
 
 def _weighted_sums(a: Array, w: Array, b: Array) -> Array:

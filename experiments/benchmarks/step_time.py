@@ -4,9 +4,9 @@
 
 Trains the same network on the same data for the same epochs with ``training.fit`` and with scikit-learn,
 Keras 3 on JAX and Flax NNX, in turns, and reports microseconds per step, shuffling included. Expected as
-multiples of jaxmlp's time on the two networks, +- 25 % from run to run: scikit-learn 19 and 11, Keras 9 and 5,
-NNX 7 and 3.6, for steps this small cost less than their dispatch from Python; 0.9 for NNX with its epoch
-written as one ``lax.scan``, which leaves nothing to dispatch. Two minutes on a CPU with two cores.
+multiples of jaxmlp's time on the two networks, +- 25 % from run to run: scikit-learn 19 and 11, Keras 9
+and 5, NNX 7 and 3.6, for steps this small cost less than their dispatch from Python; 0.9 for NNX with its
+epoch written as one ``lax.scan``, which leaves nothing to dispatch. Two minutes on a CPU with two cores.
 """
 
 import dataclasses
@@ -140,7 +140,7 @@ class _Keras(Library):
         self.model.compile(optimizer=adam, loss=loss, jit_compile=True, steps_per_execution=steps)
         adam.build(self.model.trainable_variables)
         self.variables = [*self.model.variables, *adam.variables]
-        self.task, self.start = task, [variable.numpy() for variable in self.variables]
+        self.task, self.start = task, [np.asarray(of.value) for of in self.variables]
 
     def reset(self) -> None:  # a new model would compile again
         self.seed()

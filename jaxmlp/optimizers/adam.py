@@ -60,7 +60,7 @@ def adam(
         >>> params = jnp.array([1.0, -200.0])
         >>> transform = adam(0.1)
         >>> updates, state = transform.update(params, transform.init(params))
-        >>> updates  # the first step has the rate's length whatever the gradient's
+        >>> updates.round(4)  # the first step is as long as the rate, whatever the gradient
         Array([-0.1,  0.1], dtype=float32)
     """
     return optax.chain(scale_by_adam(b1=b1, b2=b2, eps=eps, eps_root=eps_root), sgd(learning_rate))
@@ -88,7 +88,7 @@ def scale_by_adam(
     Example:
         >>> transform = scale_by_adam(eps=0.0)
         >>> gradient = jnp.array([3.0, -4.0])
-        >>> transform.update(gradient, transform.init(gradient))[0]
+        >>> transform.update(gradient, transform.init(gradient))[0].round(4)
         Array([ 1., -1.], dtype=float32)
     """
     checks.in_range("b1", b1, "[0, 1)")

@@ -134,13 +134,16 @@ def fit(
         UserWarning: ``batch_size`` exceeds the rows.
 
     Example:
-        >>> from jaxmlp import losses, metrics, optimizers
+        >>> from jaxmlp import losses, metrics, optimizers, training
         >>> from jaxmlp.mlp import MLP
         >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
         >>> y = np.array([0, 1, 1, 0])  # exclusive or
-        >>> recipe = Recipe(MLP(sizes=(2, 16, 2), activation="tanh"), optimizers.adam(0.03), losses.softmax_cross_entropy)
-        >>> run = fit(recipe, (x, y), epochs=200, batch_size=4, key=jax.random.key(0),
-        ...           metrics={"accuracy": metrics.accuracy})
+        >>> net = MLP(sizes=(2, 16, 2), activation="tanh")
+        >>> recipe = training.Recipe(net, optimizers.adam(0.03), losses.softmax_cross_entropy)
+        >>> run = training.fit(
+        ...     recipe, (x, y), epochs=200, batch_size=4, key=jax.random.key(0),
+        ...     metrics={"accuracy": metrics.accuracy},
+        ... )
         >>> print(run.history["train/accuracy"][-1], run.stop_reason.value)
         1.0 all epochs were run
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmlp import checks, losses
 from jaxmlp.early_stopping import EarlyStopping
-from jaxmlp.training.program import Inputs, Program
+from jaxmlp.training.program import Inputs, Program, keys_of
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.types import Batch, Metric, Params
 
@@ -48,7 +48,7 @@ def prepare(
         batch_size=_batch_size(batch_size, len(train.x)),
         metrics=tuple((metrics or {}).items()),
     )
-    return program, Inputs(key, train, held_out, hyper, early_stopping), params
+    return program, Inputs(keys_of(key), train, held_out, hyper, early_stopping), params
 
 
 def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:

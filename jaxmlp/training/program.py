@@ -5,7 +5,7 @@ the parameters come out finite the turn is accepted, and at the end of an epoch 
 not, nothing of the turn is kept and the stride is halved, until a single step is found to blame: the run
 has diverged there, and stands before that step. No step pays for the search unless it is needed.
 
-Randomness is a function of purpose and time, ``fold_in(fold_in(key, PURPOSE), step)``; nothing is split and
+Randomness is a function of purpose and time, ``fold_in(fold_in(key, purpose), step)``; nothing is split and
 carried, so the result does not depend on where the host pauses the run.
 """
 
@@ -26,9 +26,6 @@ from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.training.step import row_losses, train_step
 from jaxmlp.types import Batch, Key, Metric, Params
 
-INIT, ORDER, DROPOUT = range(3)
-"""The purposes of random keys: the first parameters, the order of each epoch, the masks of each step."""
-
 RUNNING, STOPPED_EARLY, DIVERGED = range(3)
 """Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
 
@@ -46,10 +43,18 @@ class Program:
     metrics: tuple[tuple[str, Metric], ...] = ()
 
 
+class Keys(NamedTuple):
+    """One random key for each purpose."""
+
+    init: Key  # the first parameters
+    order: Key  # folded with the epoch: the order of its rows
+    dropout: Key  # folded with the step, counted over the whole run: its masks
+
+
 class Inputs(NamedTuple):
     """What the program is run on: all that is data."""
 
-    key: Key
+    keys: Keys
     train: Batch
     validation: Batch | None = None
     hyper: Any = None
@@ -141,7 +146,7 @@ def make_run(
         key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None
     ) -> RunState:
         held_out = None if validation is None else Batch(*validation)
-        inputs = Inputs(key, Batch(*train), held_out, hyper, early_stopping)
+        inputs = Inputs(keys_of(key), Batch(*train), held_out, hyper, early_stopping)
         return advance(program, inputs, start(program, inputs, params), program.epochs)
 
     return run
@@ -151,7 +156,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     """Return the state before the first epoch."""
     recipe = resolve(program.recipe, inputs.hyper)
     if params is None:
-        params = recipe.net.init(purpose_key(inputs.key, INIT, 0))
+        params = recipe.net.init(inputs.keys.init)
     zero = jnp.zeros((), jnp.int32)
     return RunState(
         epoch=zero,
@@ -194,14 +199,14 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
     """Make up to ``stride`` steps, to the end of the epoch at most."""
     n, steps = inputs.train.x.shape[0], steps_per_epoch(program, inputs)
     batch_size = min(program.batch_size, n)
-    order = data.order(purpose_key(inputs.key, ORDER, state.epoch), n)
+    order = data.order(jax.random.fold_in(inputs.keys.order, state.epoch), n)
     order = jnp.pad(order, (0, steps * batch_size - n))
     end = jnp.minimum(state.step + state.stride, steps)
 
     def one_step(i: Int[Array, ""], carry: tuple[Params, Params, Array]) -> tuple[Params, Params, Array]:
         params, opt_state, loss = carry
         batch, counts = _gather(inputs.train, order, i * batch_size, batch_size)
-        key = purpose_key(inputs.key, DROPOUT, state.epoch * steps + i)
+        key = jax.random.fold_in(inputs.keys.dropout, state.epoch * steps + i)
         step = train_step(recipe, params, opt_state, batch, key)
         return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
 
@@ -230,9 +235,10 @@ def steps_per_epoch(program: Program, inputs: Inputs) -> int:
     return -(-n // min(program.batch_size, n))
 
 
-def purpose_key(key: Key, purpose: int, step: Int[Array, ""] | int) -> Key:
-    """Return the key of one purpose at one step."""
-    return jax.random.fold_in(jax.random.fold_in(key, purpose), step)
+def keys_of(root: Key) -> Keys:
+    """Return the keys of all purposes."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, jnp.arange(len(Keys._fields)))
+    return Keys(*keys)
 
 
 def _gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:

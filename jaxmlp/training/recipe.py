@@ -26,9 +26,6 @@ class Recipe:
         >>> from jaxmlp.mlp import MLP
         >>> Recipe(MLP(sizes=(4, 8, 3)), optimizers.adam(1e-3), losses.softmax_cross_entropy).net.sizes
         (4, 8, 3)
-        >>> Recipe(MLP(sizes=(4, 8, 3)), optimizers.adam, losses.softmax_cross_entropy)
-        Traceback (most recent call last):
-        TypeError: optimizer is the function 'adam'; call it first, such as adam(1e-3)
     """
 
     net: Model
