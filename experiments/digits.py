@@ -88,13 +88,14 @@ def run(config: Config) -> Result:
     began = time.perf_counter()
     program = jax.jit(members).lower(jnp.stack(keys), *arrays[:2]).compile()
     compiled = time.perf_counter()
-    runs = jax.block_until_ready(program(jnp.stack(keys), *arrays[:2]))
+    runs = program(jnp.stack(keys), *arrays[:2])
+    best_epoch = np.asarray(runs.best_epoch)  # waits for the program
     ran = time.perf_counter()
 
     outputs = jax.vmap(recipe.net.apply, in_axes=(0, None))(runs.best_params, arrays[2][0])
     result = Result(
         test_accuracy=np.asarray(jax.vmap(metrics.accuracy, in_axes=(0, None))(outputs, arrays[2][1])),
-        best_epoch=np.asarray(runs.best_epoch),
+        best_epoch=best_epoch,
         seconds={"compile": compiled - began, "run": ran - compiled},
     )
     print(f"{seeds} seeds in one program:")
@@ -131,11 +132,11 @@ def pictures(history: Any, confusion: Any) -> dict[str, Figure]:
     """Draw the learning curves with their band over the seeds, and the confusion matrix of all seeds."""
     curves = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = curves.subplots(1, 2)
-    plots.learning_curves(history, axes=left)
+    plots.learning_curves(history, axes=left).set_title("mean of the seeds still running, in their band")
     plots.learning_curves(history, names=["validation/accuracy"], log=False, axes=right)
-    matrix = plots.confusion_matrix(confusion)
-    matrix.set_title("test digits, all seeds together")
-    return {"learning_curves": curves, "confusion_matrix": matrix.get_figure(root=True)}
+    matrix = Figure(figsize=(5, 5), layout="constrained")
+    plots.confusion_matrix(confusion, axes=matrix.subplots()).set_title("test digits, all seeds together")
+    return {"learning_curves": curves, "confusion_matrix": matrix}
 
 
 if __name__ == "__main__":

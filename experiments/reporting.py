@@ -5,6 +5,7 @@ An experiment is a module with a frozen dataclass ``Config``, whose fields are i
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -62,8 +63,8 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "device": f"{device.platform} ({device.device_kind}), {os.cpu_count()} cores",
-        "matmul_precision": str(jax.config.jax_default_matmul_precision),
-        "x64": bool(jax.config.jax_enable_x64),
+        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
+        "x64": bool(jax.config.values["jax_enable_x64"]),
     }
 
 
@@ -81,9 +82,7 @@ def save(folder: Path, config: Any, numbers: Mapping[str, Any], figures: Mapping
     text = json.dumps(result, indent=2, default=_jsonable)
     _write(folder / "result.json", lambda file: file.write(text.encode()))
     for name, figure in figures.items():
-        _write(
-            folder / f"{name}.png", lambda file, figure=figure: figure.savefig(file, format="png", dpi=150)
-        )
+        _write(folder / f"{name}.png", functools.partial(figure.savefig, format="png", dpi=150))
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:

@@ -39,8 +39,8 @@ def in_range(name: str, value: Any, interval: str) -> None:
     if not isinstance(value, numbers.Real):
         return
     low, high = (float(end) for end in interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    below = value <= high if interval[-1] == "]" else value < high
+    above = float(value) >= low if interval[0] == "[" else float(value) > low
+    below = float(value) <= high if interval[-1] == "]" else float(value) < high
     if not (above and below):
         raise ValueError(f"{name} is {value!r}; give a number in {interval}")
 
@@ -203,7 +203,7 @@ def _refuse_dtype(name: str, seen: NDArray[Any] | jax.Array) -> None:
         raise TypeError(f"{name} has dtype {dtype}; give real numbers, such as the real and imaginary parts")
     real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
     if not (real or jnp.issubdtype(dtype, jnp.bool_)):
-        what = "mixed or missing values, or rows of unequal length" if dtype == object else "no numbers"
+        what = "mixed or missing values, or rows of unequal length" if dtype.kind == "O" else "no numbers"
         raise TypeError(f"{name} has dtype {dtype} ({what}); encode every column as numbers first")
 
 

@@ -70,9 +70,7 @@ class EarlyStopping:
         """
         return EarlyStoppingState(reference=jnp.full((), jnp.inf), waited=jnp.zeros((), jnp.int32))
 
-    def update(
-        self, value: Float[Array, ""], state: EarlyStoppingState
-    ) -> tuple[EarlyStoppingState, Bool[Array, ""]]:
+    def update(self, value: Float[Array, ""], state: EarlyStoppingState) -> tuple[EarlyStoppingState, Bool[Array, ""]]:
         """Take in the value of one more epoch.
 
         Args:

@@ -18,9 +18,7 @@ from jaxmlp import checks
 from jaxmlp.types import Loss
 
 
-def softmax_cross_entropy(
-    logits: Float[Array, "rows classes"], labels: Int[Array, "rows"]
-) -> Float[Array, "rows"]:
+def softmax_cross_entropy(logits: Float[Array, "rows classes"], labels: Int[Array, "rows"]) -> Float[Array, "rows"]:
     """Cross-entropy of classes that exclude each other: minus the log of the true class's probability.
 
         l = -log softmax(logits)_label = log(sum_j exp(logits_j)) - logits_label

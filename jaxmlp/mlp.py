@@ -114,8 +114,7 @@ class MLP:
         """
         self._check(params, x)
         activation = ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
-        drops = key is not None and self._drops and len(params) > 1
-        keys = _key_per_layer(key, len(params) - 1) if drops else None
+        keys = None if key is None or not self._drops else _key_per_layer(key, len(params))
         a = x
         for i, (w, b) in enumerate(params[:-1]):
             a = activation(_weighted_sums(a, w, b))

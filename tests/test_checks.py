@@ -29,7 +29,7 @@ def test_numbers_out_of_range_are_refused(value, interval):
 
 @pytest.mark.parametrize("value", [None, "0.1", True])
 def test_what_is_no_number_is_refused(value):
-    with pytest.raises(TypeError, match="rate is .*; give a number in"):
+    with pytest.raises(TypeError, match=r"rate is .*; give a number in"):
         checks.in_range("rate", value, "[0, 1)")
 
 
@@ -40,7 +40,7 @@ def test_traced_numbers_and_schedules_pass():
 
 @pytest.mark.parametrize("value", [2.0, True, "2", None, np.array([1, 2])])
 def test_what_is_no_whole_number_is_refused(value):
-    with pytest.raises(TypeError, match="epochs is .*; give a whole number of at least 1"):
+    with pytest.raises(TypeError, match=r"epochs is .*; give a whole number of at least 1"):
         checks.whole_number("epochs", value, 1)
 
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_learned_from_is_refused(values, sentence):
 
 
 def test_traced_arrays_are_sent_to_make_run():
-    with pytest.raises(TypeError, match="x is traced, .*training.make_run"):
+    with pytest.raises(TypeError, match=r"x is traced, .*training.make_run"):
         jax.jit(lambda x: checks.array("x", x))(jnp.ones(3))
 
 

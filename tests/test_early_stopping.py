@@ -56,9 +56,9 @@ def test_its_numbers_are_data():
 
 
 def test_wrong_numbers_get_a_sentence(unchecked):
-    with pytest.raises(ValueError, match="patience is 0; give a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"patience is 0; give a whole number of at least 1"):
         EarlyStopping(patience=0)
-    with pytest.raises(TypeError, match="patience is 2.5; give a whole number of at least 1"):
+    with pytest.raises(TypeError, match=r"patience is 2.5; give a whole number of at least 1"):
         EarlyStopping(patience=2.5)
-    with pytest.raises(ValueError, match="min_delta is -0.1"):
+    with pytest.raises(ValueError, match=r"min_delta is -0.1"):
         EarlyStopping(min_delta=-0.1)

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -20,7 +21,7 @@ class FlaxMLP(nnx.Module):
 
     def __init__(self, sizes, activation):
         rngs = nnx.Rngs(0)
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.activation = activation
 
     def __call__(self, x):
@@ -29,9 +30,7 @@ class FlaxMLP(nnx.Module):
         return self.layers[-1](x)
 
 
-@pytest.mark.parametrize(
-    ("name", "reference"), [("relu", nnx.relu), ("tanh", nnx.tanh), ("sigmoid", nnx.sigmoid)]
-)
+@pytest.mark.parametrize(("name", "reference"), [("relu", nnx.relu), ("tanh", nnx.tanh), ("sigmoid", nnx.sigmoid)])
 def test_forward_and_gradients_equal_flax(name, reference, x64):
     net = MLP(sizes=(5, 7, 6, 3), activation=name)
     params = tuple(Layer(w, b + 0.1) for w, b in net.init(KEY))

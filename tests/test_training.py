@@ -12,7 +12,7 @@ import pytest
 from jaxmlp import data, losses, metrics, optimizers
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
-from jaxmlp.training import Recipe, StopReason, fit, make_run, train_step
+from jaxmlp.training import Recipe, StopReason, evaluation, fit, make_run, train_step
 from jaxmlp.training import fit as fit_function
 from jaxmlp.training import program as compiled
 from jaxmlp.types import Batch
@@ -63,9 +63,7 @@ def plain_loop(net, optimizer, x, y, *, epochs, batch_size, key, keep=None):
 
 
 class TestTheRun:
-    @pytest.mark.parametrize(
-        ("batch_size", "dropout"), [(8, 0.0), (7, 0.0), (40, 0.0), (8, 0.3), (1, 0.0)]
-    )
+    @pytest.mark.parametrize(("batch_size", "dropout"), [(8, 0.0), (7, 0.0), (40, 0.0), (8, 0.3), (1, 0.0)])
     def test_equals_a_plain_loop(self, batch_size, dropout, x64):
         net = MLP(sizes=(4, 8, 3), dropout=dropout)
         recipe = Recipe(net, optimizers.adam(0.02), losses.softmax_cross_entropy)
@@ -173,11 +171,11 @@ class TestTheRun:
 
     def test_large_sets_are_evaluated_in_slices(self, monkeypatch):
         params, rows = NET.init(KEY), Batch(jnp.asarray(X, jnp.float32), jnp.asarray(Y))
-        program = compiled.Program(RECIPE, 1, 1, (("accuracy", metrics.accuracy),))
-        whole = compiled.evaluate(program, RECIPE, params, rows)
+        scores = [("accuracy", metrics.accuracy)]
+        whole = evaluation.evaluate(RECIPE, params, rows, scores)
         for size in (1, 7, 52, 53):
-            monkeypatch.setattr(compiled, "EVALUATION_ROWS", size)
-            sliced = compiled.evaluate(program, RECIPE, params, rows)
+            monkeypatch.setattr(evaluation, "EVALUATION_ROWS", size)
+            sliced = evaluation.evaluate(RECIPE, params, rows, scores)
             assert {k: pytest.approx(float(v), rel=1e-5) for k, v in whole.items()} == sliced
 
     def test_any_model_with_the_two_verbs_trains(self):
@@ -240,8 +238,12 @@ class TestHyperparameters:
         arrays = jnp.asarray(X, jnp.float32), jnp.asarray(Y)
         hyper = {"dropout": jnp.array([0.0, 0.5]), "rate": jnp.array([0.02, 0.1])}
         states = jax.jit(jax.vmap(run, in_axes=(None, None, None, 0)))(KEY, arrays, None, hyper)
+
+        def hyper_of(member):
+            return jax.tree.map(lambda values: values[member], hyper)
+
         for i in (0, 1):
-            alone = fit(self.recipe, (X, Y), epochs=3, batch_size=7, key=KEY, hyper=jax.tree.map(lambda h: h[i], hyper))
+            alone = fit(self.recipe, (X, Y), epochs=3, batch_size=7, key=KEY, hyper=hyper_of(i))
             np.testing.assert_allclose(states.history["train/loss"][i], alone.history["train/loss"], rtol=1e-4)
 
     @pytest.mark.parametrize(
@@ -331,21 +333,22 @@ class TestTheHost:
         assert signal.getsignal(signal.SIGINT) is before
 
     def test_the_second_ctrl_c_is_python_s(self):
-        with pytest.raises(KeyboardInterrupt), fit_module._interruptible() as interrupted:
+        with fit_module._interruptible() as interrupted:
             signal.raise_signal(signal.SIGINT)
             assert interrupted.is_set()
-            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
 
     def test_works_outside_the_main_thread(self):
         runs = []
-        thread = threading.Thread(
-            target=lambda: runs.append(fit(RECIPE, TRAIN, epochs=2, batch_size=7, key=KEY))
-        )
+        thread = threading.Thread(target=lambda: runs.append(fit(RECIPE, TRAIN, epochs=2, batch_size=7, key=KEY)))
         thread.start()
         thread.join()
         assert runs[0].epochs == 2
 
-    @pytest.mark.parametrize(("terminal", "wanted", "shown"), [(True, True, True), (True, False, False), (False, True, False)])
+    @pytest.mark.parametrize(
+        ("terminal", "wanted", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
+    )
     def test_progress_is_shown_on_terminals_only(self, terminal, wanted, shown, monkeypatch, capsys):
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         fit(RECIPE, TRAIN, epochs=3, batch_size=7, key=KEY, progress=wanted, chunk=1)

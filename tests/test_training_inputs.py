@@ -122,7 +122,7 @@ def test_a_loss_that_takes_the_mean_itself_gets_a_sentence():
 
 
 def test_fit_inside_jit_is_sent_to_make_run():
-    with pytest.raises(TypeError, match="x is traced, .*training.make_run"):
+    with pytest.raises(TypeError, match=r"x is traced, .*training.make_run"):
         jax.jit(lambda x: train((x, Y)).params)(jnp.asarray(X))
 
 

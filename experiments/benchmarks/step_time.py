@@ -93,9 +93,7 @@ class _Jaxmlp(Library):
     def train(self) -> None:
         key, data = jax.random.key(self.task.seed), (self.task.x, self.y)
         epochs, batch_size = self.task.epochs, self.task.batch_size
-        self.run = training.fit(
-            self.recipe, data, epochs=epochs, batch_size=batch_size, key=key, progress=False
-        )
+        self.run = training.fit(self.recipe, data, epochs=epochs, batch_size=batch_size, key=key, progress=False)
 
     def logits(self) -> Any:
         return self.net.apply(self.run.params, jnp.asarray(self.task.x))
@@ -283,9 +281,7 @@ def measure(task: Task, rounds: int) -> dict[str, Any]:
         found[row] = {
             "microseconds": np.percentile(np.array(times) / steps * 1e6, [25, 50, 75]).tolist(),
             "ratio": np.percentile(ratios, [25, 50, 75]).tolist(),
-            "compile_seconds": compiling
-            if row == "jaxmlp"
-            else max(0, first[name] - float(np.median(times))),
+            "compile_seconds": compiling if row == "jaxmlp" else max(0, first[name] - float(np.median(times))),
             "loss": mean_loss(np.asarray(libraries[name].logits()), task.y),
         }
     return found

@@ -24,7 +24,7 @@ from jaxmlp.types import Params, Scalar, Schedule, like
 class AdamState(NamedTuple):
     """The step t, and the moving averages of the gradient and of its square, in float32 at least."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, though tuples have a method count
     m: Params
     v: Params
 
@@ -60,7 +60,7 @@ def adam(
         >>> params = jnp.array([1.0, -200.0])
         >>> transform = adam(0.1)
         >>> updates, state = transform.update(params, transform.init(params))
-        >>> updates.round(4)  # the first step is as long as the rate, whatever the gradient
+        >>> updates.round(3)  # the first step is as long as the rate, whatever the gradient
         Array([-0.1,  0.1], dtype=float32)
     """
     return optax.chain(scale_by_adam(b1=b1, b2=b2, eps=eps, eps_root=eps_root), sgd(learning_rate))
@@ -102,9 +102,7 @@ def scale_by_adam(
             dtype = jnp.result_type(p)
             return jnp.zeros(jnp.shape(p), jnp.float32 if dtype.itemsize < 4 else dtype)
 
-        return AdamState(
-            count=jnp.zeros((), jnp.int32), m=jax.tree.map(zeros, params), v=jax.tree.map(zeros, params)
-        )
+        return AdamState(count=jnp.zeros((), jnp.int32), m=jax.tree.map(zeros, params), v=jax.tree.map(zeros, params))
 
     def update(updates: Params, state: AdamState, params: Params = None) -> tuple[Params, AdamState]:
         del params

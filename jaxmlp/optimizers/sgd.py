@@ -17,7 +17,7 @@ from jaxmlp.types import Params, Scalar, Schedule, like
 class SGDState(NamedTuple):
     """The number of steps made, which a schedule asks for."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, though tuples have a method count
 
 
 def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:

@@ -1,7 +1,7 @@
 """Training: what is trained, one step, the whole run as one program, and the host around it.
 
-In reading order: ``recipe`` says what is trained and how, ``step`` is one step of gradient descent,
-``program`` the compiled run, ``inputs`` what it is given, and ``fit`` the call that a person makes.
+In reading order: ``recipe`` says what is trained and how, ``evaluation`` how good it is, ``step`` is one step of
+gradient descent, ``program`` the compiled run, ``inputs`` what it is given, ``fit`` the call that a person makes.
 """
 
 from jaxmlp.training.fit import Run, StopReason, fit

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +25,7 @@ from jaxmlp import checks
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training import program as compiled
 from jaxmlp.training.inputs import prepare
-from jaxmlp.training.program import Program, RunState
+from jaxmlp.training.program import RunState
 from jaxmlp.training.recipe import AnyRecipe
 from jaxmlp.types import Key, Metric, Params
 
@@ -155,7 +154,7 @@ def fit(
 
     began = time.perf_counter()
     state = _start(program, inputs, params)
-    state = jax.block_until_ready(_advance(program, inputs, state, 0))  # runs no epoch, but compiles
+    state = _advance(program, inputs, state, 0)  # runs no epoch, but compiles
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
@@ -174,9 +173,7 @@ def fit(
     run = _to_run(state, names, compile_seconds, run_seconds, complete=epoch == program.epochs)
     if run.diverged_at is not None:
         warnings.warn(
-            "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(
-                *run.diverged_at
-            )
+            "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
             + "the run holds the parameters from before that step. Try a smaller learning rate or scale the data",
             RuntimeWarning,
             stacklevel=2,
@@ -194,9 +191,7 @@ def _next_pace(pace: int, ran: int, seconds: float) -> int:
     return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
 
 
-def _to_run(
-    state: RunState, names: list[str], compile_seconds: float, run_seconds: float, *, complete: bool
-) -> Run:
+def _to_run(state: RunState, names: list[str], compile_seconds: float, run_seconds: float, *, complete: bool) -> Run:
     epochs, stop = int(state.epoch), int(state.stop)
     if stop == compiled.DIVERGED:
         reason = StopReason.DIVERGED

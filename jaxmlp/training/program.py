@@ -21,16 +21,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxmlp import checks, data
 from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
-from jaxmlp.losses import weighted_mean
+from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
-from jaxmlp.training.step import row_losses, train_step
+from jaxmlp.training.step import train_step
 from jaxmlp.types import Batch, Key, Metric, Params
 
 RUNNING, STOPPED_EARLY, DIVERGED = range(3)
 """Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
-
-EVALUATION_ROWS = 8192
-"""Rows that are evaluated at once; larger sets go through in slices of this size, to bound the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +139,7 @@ def make_run(
         metrics=tuple((metrics or {}).items()),
     )
 
-    def run(
-        key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None
-    ) -> RunState:
+    def run(key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None) -> RunState:
         held_out = None if validation is None else Batch(*validation)
         inputs = Inputs(keys_of(key), Batch(*train), held_out, hyper, early_stopping)
         return advance(program, inputs, start(program, inputs, params), program.epochs)
@@ -210,17 +205,8 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
         step = train_step(recipe, params, opt_state, batch, key)
         return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
 
-    params, opt_state, loss = lax.fori_loop(
-        state.step, end, one_step, (state.params, state.opt_state, state.loss)
-    )
+    params, opt_state, loss = lax.fori_loop(state.step, end, one_step, (state.params, state.opt_state, state.loss))
     return state._replace(step=end, params=params, opt_state=opt_state, loss=loss)
-
-
-def evaluate(program: Program, recipe: Recipe, params: Params, rows: Batch) -> dict[str, Float[Array, ""]]:
-    """Compute the loss and the metrics of a data set, dropout being off."""
-    outputs = _outputs(recipe, params, rows.x)
-    values = {"loss": weighted_mean(row_losses(recipe, outputs, rows.y), rows.weight)}
-    return values | {name: metric(outputs, rows.y, rows.weight) for name, metric in program.metrics}
 
 
 def history_names(program: Program, inputs: Inputs) -> list[str]:
@@ -279,13 +265,13 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
     of = _evaluated(inputs)
     values = {"train/loss": state.loss / _total_weight(inputs.train)}
     if inputs.validation is not None or program.metrics:
-        measured = evaluate(program, recipe, state.params, getattr(inputs, of))
+        measured = evaluate(recipe, state.params, getattr(inputs, of), program.metrics)
         values = {f"{of}/{name}": value for name, value in measured.items()} | values
     value = values[f"{of}/loss"].astype(state.best_value.dtype)
     better = value < state.best_value
     stopping, stop = state.stopping, jnp.zeros((), bool)
-    if inputs.early_stopping is not None:
-        stopping, stop = inputs.early_stopping.update(value, state.stopping)
+    if inputs.early_stopping is not None and stopping is not None:
+        stopping, stop = inputs.early_stopping.update(value, stopping)
     return state._replace(
         epoch=state.epoch + 1,
         step=jnp.zeros_like(state.step),
@@ -311,18 +297,6 @@ def _total_weight(rows: Batch) -> Array | float:
         return float(rows.x.shape[0])
     total = jnp.sum(rows.weight)
     return jnp.where(total > 0, total, 1)
-
-
-def _outputs(recipe: Recipe, params: Params, x: Array) -> Array:
-    n = x.shape[0]
-    if n <= EVALUATION_ROWS:
-        return recipe.net.apply(params, x)
-    slices = -(-n // EVALUATION_ROWS)
-    padded = jnp.concatenate([x, jnp.zeros((slices * EVALUATION_ROWS - n, *x.shape[1:]), x.dtype)])
-    outputs = lax.map(
-        lambda rows: recipe.net.apply(params, rows), padded.reshape(slices, EVALUATION_ROWS, *x.shape[1:])
-    )
-    return outputs.reshape(slices * EVALUATION_ROWS, *outputs.shape[2:])[:n]
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:

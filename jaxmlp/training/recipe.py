@@ -76,8 +76,7 @@ def resolve(recipe: AnyRecipe, hyper: Any) -> Recipe:
     if isinstance(recipe, Recipe):
         if hyper is not None:
             raise TypeError(
-                "hyper is given, but recipe is fixed; "
-                "give a function from hyper to a Recipe, or leave hyper out"
+                "hyper is given, but recipe is fixed; give a function from hyper to a Recipe, or leave hyper out"
             )
         return recipe
     if not callable(recipe):

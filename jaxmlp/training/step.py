@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxmlp.losses import weighted_mean
+from jaxmlp.training.evaluation import row_losses
 from jaxmlp.training.recipe import Recipe
 from jaxmlp.types import Batch, Key, Params
 
@@ -24,9 +25,7 @@ class Step(NamedTuple):
     loss: Float[Array, ""]
 
 
-def train_step(
-    recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None
-) -> Step:
+def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None) -> Step:
     """Make one step of gradient descent on one batch.
 
     Args:
@@ -56,38 +55,6 @@ def train_step(
     loss, gradient = jax.value_and_grad(_batch_loss)(params, recipe, batch, key)
     updates, opt_state = recipe.optimizer.update(gradient, opt_state, params)
     return Step(optax.apply_updates(params, updates), opt_state, loss)
-
-
-def row_losses(recipe: Recipe, outputs: Array, y: Array) -> Float[Array, "rows"]:
-    """Compute the loss of every row, refusing a loss that has already taken a mean.
-
-    Args:
-        recipe: whose loss it is.
-        outputs: raw outputs of shape (rows, ...).
-        y: targets of shape (rows, ...).
-
-    Returns:
-        Losses of shape (rows,).
-
-    Raises:
-        ValueError: the loss returned another shape.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxmlp import losses, optimizers
-        >>> from jaxmlp.mlp import MLP
-        >>> recipe = Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.5), losses.squared_error)
-        >>> row_losses(recipe, jnp.array([[1.0], [5.0]]), jnp.array([[1.0], [2.0]]))
-        Array([0., 9.], dtype=float32)
-    """
-    rows = recipe.loss(outputs, y)
-    if rows.shape != outputs.shape[:1]:
-        name = getattr(recipe.loss, "__name__", repr(recipe.loss))
-        raise ValueError(
-            f"loss {name!r} returned shape {rows.shape} for {outputs.shape[0]} rows; "
-            "return one number per row, and leave the mean to the library"
-        )
-    return rows
 
 
 def _batch_loss(params: Params, recipe: Recipe, batch: Batch, key: Key | None) -> Float[Array, ""]:
