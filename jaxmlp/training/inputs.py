@@ -48,7 +48,10 @@ def prepare(
         batch_size=_batch_size(batch_size, len(train.x)),
         metrics=tuple((metrics or {}).items()),
     )
-    return program, Inputs(keys_of(key), train, held_out, hyper, early_stopping), params
+    return program, Inputs(_keys_of(key), train, held_out, hyper, early_stopping), params
+
+
+_keys_of = jax.jit(keys_of)
 
 
 def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:
@@ -67,7 +70,7 @@ def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:
     checks.same_rows(**{f"{of}x": x, f"{of}y": y})
     weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], x)
     x_floats = checks.to_floats(f"{of}x", x)
-    outputs = _outputs(recipe, params, x_floats)
+    outputs = sizes[-1] if sizes is not None else _outputs(recipe, params, x_floats)
     return Batch(x_floats, losses.targets_for(recipe.loss, f"{of}y", y, outputs), weight)
 
 
