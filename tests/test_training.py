@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -191,6 +192,32 @@ class TestTheRun:
         run = fit(recipe, (x, 3 * x), epochs=20, batch_size=5, key=KEY)
         assert float(run.params["slope"][0]) == pytest.approx(3.0, abs=1e-3)
 
+    @pytest.mark.parametrize(
+        "optimizer",
+        [
+            optax.chain(optimizers.adam(0.02), optax.contrib.reduce_on_plateau(patience=50)),
+            optax.contrib.schedule_free_sgd(0.1),
+            optax.MultiSteps(optimizers.adam(0.02), 2).gradient_transformation(),
+            optax.chain(optax.clip_by_global_norm(1.0), optimizers.scale_by_adam(), optax.scale(-0.02)),
+        ],
+        ids=["plateau", "schedule_free", "multi_steps", "chain"],
+    )
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_optax_transforms_and_chains_with_them_train(self, optimizer):
+        recipe = Recipe(NET, optimizer, losses.softmax_cross_entropy)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            run = fit(recipe, TRAIN, epochs=20, batch_size=7, key=KEY, params=NET.init(KEY))
+        assert run.history["train/loss"][-1] < 0.8 * run.history["train/loss"][0]
+
+    def test_transforms_get_the_loss_and_its_gradient_at_any_parameters(self):
+        """L-BFGS searches along a line by the extra arguments; on a linear net it finds the least squares."""
+        x, y = TRAIN[0], TRAIN[0] @ [[1.0], [-2.0], [0.5], [0.0]] + np.sin(3 * TRAIN[0][:, :1])
+        recipe = Recipe(MLP(sizes=(4, 1)), optax.lbfgs(), losses.squared_error)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            run = fit(recipe, (x, y), epochs=15, batch_size=40, key=KEY)
+        solution = np.linalg.lstsq(np.column_stack([x, np.ones(40)]), y, rcond=None)[0]
+        np.testing.assert_allclose(np.concatenate([run.params[0].w[:, 0], run.params[0].b]), solution[:, 0], atol=1e-3)
+
     def test_one_step_is_a_step_of_the_run(self):
         full = fit(RECIPE, TRAIN, epochs=1, batch_size=40, key=KEY)
         params = NET.init(compiled.keys_of(KEY).init)
@@ -324,7 +351,14 @@ class TestDivergence:
 class TestTheHost:
     def test_ctrl_c_returns_the_run_so_far(self):
         before = signal.getsignal(signal.SIGINT)
-        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+        def press_when_listening():
+            while signal.getsignal(signal.SIGINT) is before:
+                time.sleep(0.01)
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press_when_listening).start()
         run = fit(RECIPE, TRAIN, epochs=1_000_000, batch_size=7, key=KEY, chunk=100)
         assert run.stop_reason is StopReason.INTERRUPTED
         assert 0 < run.epochs < 1_000_000

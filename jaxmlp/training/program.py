@@ -163,7 +163,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         best_params=params,
         best_value=jnp.full((), jnp.inf),
         best_epoch=zero,
-        stopping=inputs.early_stopping.init() if inputs.early_stopping else None,
+        stopping=inputs.early_stopping.init() if inputs.early_stopping is not None else None,
         stop=jnp.full((), RUNNING, jnp.int32),
         history={name: jnp.full((program.epochs,), jnp.nan) for name in history_names(program, inputs)},
     )

@@ -28,6 +28,9 @@ class Step(NamedTuple):
 def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None) -> Step:
     """Make one step of gradient descent on one batch.
 
+    Transforms that ask for more than the gradient get it as optax's extra arguments: ``value`` and ``grad``, the
+    loss and its gradient, and ``value_fn`` and ``grad_fn``, which compute them at other parameters.
+
     Args:
         recipe: what is trained, and how.
         params: the model's parameters, any pytree; for an ``MLP`` layers w of shape (inputs, outputs).
@@ -52,11 +55,15 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         >>> print(step.loss, step.params[0].b)  # the gradient by b is 2 (0 - 2) = -4
         4.0 [2.]
     """
-    loss, gradient = jax.value_and_grad(_batch_loss)(params, recipe, batch, key)
-    updates, opt_state = recipe.optimizer.update(gradient, opt_state, params)
+
+    def value_fn(params: Params, grad_fn: object = None) -> Float[Array, ""]:
+        del grad_fn  # optax's line searches hand all other extra arguments on to value_fn
+        outputs = recipe.net.apply(params, batch.x, key=key)
+        return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
+
+    loss, gradient = jax.value_and_grad(value_fn)(params)
+    transform = optax.with_extra_args_support(recipe.optimizer)
+    updates, opt_state = transform.update(
+        gradient, opt_state, params, value=loss, grad=gradient, value_fn=value_fn, grad_fn=jax.grad(value_fn)
+    )
     return Step(optax.apply_updates(params, updates), opt_state, loss)
-
-
-def _batch_loss(params: Params, recipe: Recipe, batch: Batch, key: Key | None) -> Float[Array, ""]:
-    outputs = recipe.net.apply(params, batch.x, key=key)
-    return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
