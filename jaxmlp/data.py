@@ -245,11 +245,13 @@ def order(key: Key, n: int) -> Int[Array, "n"]:
             right = (right + _hash(left, round_keys[r + 1]) % b) % b
         return left * b + right
 
-    def walk(i: UInt32[Array, "n"]) -> UInt32[Array, "n"]:
-        return jnp.where(i >= n, permute(i), i)
+    def walk(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        i, walking = state
+        i = jnp.where(walking, permute(i), i)
+        return i, i >= n
 
-    first = permute(jnp.arange(n, dtype=jnp.uint32))
-    return jax.lax.while_loop(lambda i: jnp.any(i >= n), walk, first).astype(jnp.int32)
+    everyone = (jnp.arange(n, dtype=jnp.uint32), jnp.ones(n, bool))
+    return jax.lax.while_loop(lambda state: jnp.any(state[1]), walk, everyone)[0].astype(jnp.int32)
 
 
 def _hash(x: UInt32[Array, "n"], round_key: UInt32[Array, ""]) -> UInt32[Array, "n"]:

@@ -98,7 +98,7 @@ class TestSplit:
 
 
 class TestOrder:
-    @pytest.mark.parametrize("n", [*range(1, 70), 100, 127, 128, 129, 1000, 4095, 4097, 5000, 100_003])
+    @pytest.mark.parametrize("n", [*range(1, 27), 36, 37, 63, 64, 65, 1000, 4097, 100_003])
     def test_holds_every_row_once(self, n):
         order = jax.jit(data.order, static_argnums=1)(jax.random.key(n), n)
         assert order.dtype == jnp.int32
@@ -117,5 +117,6 @@ class TestOrder:
             assert 1e-4 < stats.chi2.sf(chi2, freedom) < 1 - 1e-4
 
     def test_other_keys_give_other_orders(self):
-        orders = {tuple(data.order(jax.random.key(k), 20).tolist()) for k in range(50)}
-        assert len(orders) == 50
+        keys = jax.random.split(jax.random.key(0), 50)
+        orders = jax.vmap(lambda key: data.order(key, 20))(keys)
+        assert len({tuple(order) for order in orders.tolist()}) == 50

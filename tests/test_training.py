@@ -291,17 +291,21 @@ class TestHyperparameters:
             fit(recipe, TRAIN, epochs=1, batch_size=7, key=KEY, hyper=hyper)
 
 
+def infinite_at(step):
+    """A recipe whose learning rate is infinite at one step."""
+
+    def rate(count):
+        return jnp.where(count.astype(float) == step, jnp.inf, 0.05)
+
+    return Recipe(NET, optimizers.sgd(rate), losses.softmax_cross_entropy)
+
+
 class TestDivergence:
     @pytest.mark.parametrize("steps", [0, 1, 2, 4, 5, 6, 9, 11, 12, 17])
     def test_is_found_to_the_step_and_the_parameters_before_it_are_kept(self, steps):
         """40 rows in batches of 7 make 6 steps an epoch; the rate turns infinite at one of them."""
-
-        def rate(count):
-            return jnp.where(count == steps, jnp.inf, 0.05)
-
-        recipe = Recipe(NET, optimizers.sgd(rate), losses.softmax_cross_entropy)
         with pytest.warns(RuntimeWarning, match=rf"at epoch {steps // 6 + 1}, step {steps % 6 + 1}; "):
-            run = fit(recipe, TRAIN, epochs=5, batch_size=7, key=KEY)
+            run = fit(infinite_at, TRAIN, epochs=5, batch_size=7, key=KEY, hyper=steps)
         assert run.stop_reason is StopReason.DIVERGED
         assert run.diverged_at == (steps // 6 + 1, steps % 6 + 1)
         assert run.epochs == steps // 6 == len(run.history["train/loss"])
@@ -322,13 +326,10 @@ class TestDivergence:
         )
 
     def test_the_best_epoch_before_it_is_kept(self):
-        def rate(count):
-            return jnp.where(count == 14, jnp.inf, 0.05)
-
-        recipe = Recipe(NET, optimizers.sgd(rate), losses.softmax_cross_entropy)
+        options = {"validation": VALIDATION, "batch_size": 7, "key": KEY}
         with pytest.warns(RuntimeWarning, match="epoch 3, step 3"):
-            run = fit(recipe, TRAIN, validation=VALIDATION, epochs=5, batch_size=7, key=KEY)
-        shorter = fit(recipe, TRAIN, validation=VALIDATION, epochs=2, batch_size=7, key=KEY)
+            run = fit(infinite_at, TRAIN, epochs=5, hyper=14, **options)
+        shorter = fit(infinite_at, TRAIN, epochs=2, hyper=-1, **options)
         assert run.best_epoch == shorter.best_epoch > 0
         assert by_value(run.best_params) == by_value(shorter.best_params)
 
