@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxmlp import checks, losses
 from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.mlp import MLP
 from jaxmlp.training.program import Inputs, Program, keys_of
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.types import Batch, Metric, Params
@@ -34,6 +35,7 @@ def prepare(
     made = resolve(recipe, hyper)
     _refuse_other_types(key, early_stopping, metrics)
     if params is not None:
+        _refuse_other_params(made, params)
         params = jax.tree.map(functools.partial(jnp.array, copy=True), params)
     train = _rows(made, params, "", data)
     held_out = None if validation is None else _rows(made, params, "validation ", validation)
@@ -60,7 +62,7 @@ def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:
         what = f"{len(rows)} parts" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"
         raise TypeError(f"{of or 'training '}data is {what}; give a tuple (x, y) or (x, y, weight)")
     x = checks.array(f"{of}x", rows[0])
-    sizes = getattr(recipe.net, "sizes", None)
+    sizes = recipe.net.sizes if isinstance(recipe.net, MLP) else None
     if sizes is not None and (x.ndim != 2 or x.shape[1] != sizes[0]):
         raise ValueError(
             f"{of}x has shape {x.shape}, but sizes[0] of the net is {sizes[0]}; "
@@ -94,6 +96,19 @@ def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int:
 
     shape = jax.eval_shape(forward, x[:1]).shape
     return int(shape[-1])
+
+
+def _refuse_other_params(recipe: Recipe, params: Params) -> None:
+    flatten = jax.tree_util.tree_flatten_with_path
+    wanted, given = (
+        {f"params{jax.tree_util.keystr(path)}": jnp.shape(leaf) for path, leaf in flatten(tree)[0]}
+        for tree in (jax.eval_shape(recipe.net.init, jax.random.key(0)), params)
+    )
+    for path in sorted(wanted.keys() | given.keys()):
+        if wanted.get(path) != given.get(path):
+            seen = f"has shape {given[path]}" if path in given else "is missing"
+            want = f"shape {wanted[path]}" if path in wanted else "nothing there"
+            raise ValueError(f"{path} {seen}, but the net has {want}; give what init of this net returns")
 
 
 def _hyper(hyper: Any) -> Any:
