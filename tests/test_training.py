@@ -95,6 +95,22 @@ class TestTheRun:
         for state in (single, jax.tree.map(lambda leaf: leaf[1], together)):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), state, fitted.state)
 
+    def test_make_run_stops_measures_and_begins_as_fit_does(self):
+        recipe = Recipe(NET, optimizers.adam(0.1), losses.softmax_cross_entropy)
+        options = {
+            "epochs": 60, "batch_size": 7, "early_stopping": EarlyStopping(patience=3),
+            "metrics": {"accuracy": metrics.accuracy},
+        }  # fmt: skip
+        given = NET.init(jax.random.key(9))
+        arrays = [(jnp.asarray(x, jnp.float32), jnp.asarray(y)) for x, y in (TRAIN, VALIDATION)]
+        state = jax.jit(make_run(recipe, **options))(KEY, *arrays, params=given)
+        fitted = fit(recipe, TRAIN, validation=VALIDATION, key=KEY, params=given, **options)
+        assert int(state.epoch) == fitted.epochs < 60
+        assert int(state.stop) == compiled.STOPPED_EARLY
+        for name, curve in fitted.history.items():
+            np.testing.assert_allclose(state.history[name][: fitted.epochs], curve, rtol=1e-3)
+            assert jnp.isnan(state.history[name][fitted.epochs :]).all()
+
     def test_learns_and_counts_every_row(self):
         run = fit(RECIPE, TRAIN, epochs=60, batch_size=7, key=KEY, metrics={"accuracy": metrics.accuracy})
         assert run.history["train/accuracy"][-1] > 0.9

@@ -71,7 +71,7 @@ def test_read_only_arrays_train_and_stay():
             r"params\[0\].b has shape \(4,\), but the net has shape \(3,\); give",
         ),
         ({"params": ()}, r"params\[0\].b is missing, but the net has shape \(3,\)"),
-        ({"params": MLP(sizes=(2, 3, 1)).init(KEY)}, r"params\[1\].b has shape \(1,\), but the net has nothing there"),
+        ({"params": MLP(sizes=(2, 3, 1)).init(KEY)}, r"params\[1\].b has shape \(1,\), but the net has nothing"),
         ({"chunk": 0}, r"chunk is 0; give a whole number of at least 1"),
         ({"metrics": {"loss": metrics.accuracy}}, r"metrics has the name 'loss'"),
     ],
