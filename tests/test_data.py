@@ -83,6 +83,7 @@ class TestSplit:
         ("arguments", "sentence"),
         [
             ({"parts": (0.5, 0.6)}, r"parts is \(0.5, 0.6\); give shares above 0 that sum to 1"),
+            ({"parts": (0.5, 0.499)}, r"give shares above 0 that sum to 1"),
             ({"parts": (1.2, -0.2)}, r"give shares above 0"),
             ({"parts": (0.99, 0.01)}, r"parts \(0.99, 0.01\) of 6 rows would hold 6, 0 rows; give more rows"),
             ({"parts": (0.5, 0.5), "stratify": [0, 1]}, r"arrays\[0\] has 6 rows and stratify has 2"),
@@ -106,7 +107,7 @@ class TestOrder:
 
     @pytest.mark.parametrize("n", [5, 23, 64, 100])
     def test_places_and_neighbours_are_uniform(self, n):
-        keys = 4000
+        keys = 50_000 if n == 5 else 4000  # with 8 rounds instead of 12 the places of 5 rows are uneven
         orders = np.asarray(jax.vmap(lambda k: data.order(k, n))(jax.random.split(jax.random.key(7), keys)))
         places, neighbours = np.zeros((n, n)), np.zeros((n, n))
         np.add.at(places, (np.tile(np.arange(n), keys), orders.ravel()), 1)

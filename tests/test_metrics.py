@@ -51,6 +51,7 @@ def test_mean_squared_error_equals_scikit_learn(case):
 def test_yes_or_no_outputs_are_cut_at_logit_zero():
     outputs, targets = jnp.array([[0.1], [-0.1], [0.0]]), jnp.array([[1], [1], [0]])
     assert float(metrics.accuracy(outputs, targets)) == pytest.approx(2 / 3)
+    assert float(metrics.accuracy(outputs, jnp.array([[0.6], [0.4], [0.5]]))) == 1.0
 
 
 def test_each_output_of_a_row_counts_for_its_part():

@@ -35,9 +35,10 @@ def by_value(state):
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 
 
-def plain_loop(net, optimizer, x, y, *, epochs, batch_size, key, keep=None):
+def plain_loop(net, optimizer, x, y, weight=None, *, epochs, batch_size, key, keep=None):
     """Training as one would write it without this library, from the same keys: no padding, no scan."""
-    keys = compiled.keys_of(key)
+    keys = compiled.Keys(*(jax.random.fold_in(key, purpose) for purpose in range(3)))
+    weight = np.ones(len(x)) if weight is None else weight
     params = net.init(keys.init)
     state = optimizer.init(params)
     steps = -(-len(x) // batch_size)
@@ -45,7 +46,8 @@ def plain_loop(net, optimizer, x, y, *, epochs, batch_size, key, keep=None):
 
     def loss_of(params, rows, dropout_key):
         outputs = net.apply(params, jnp.asarray(x[rows]), key=dropout_key)
-        return losses.softmax_cross_entropy(outputs, jnp.asarray(y[rows])).mean()
+        of_rows = losses.softmax_cross_entropy(outputs, jnp.asarray(y[rows]))
+        return (of_rows * jnp.asarray(weight[rows], of_rows.dtype)).sum() / weight[rows].sum()
 
     for epoch in range(epochs):
         order = np.asarray(data.order(jax.random.fold_in(keys.order, epoch), len(x)))
@@ -58,8 +60,8 @@ def plain_loop(net, optimizer, x, y, *, epochs, batch_size, key, keep=None):
             loss, gradient = jax.value_and_grad(loss_of)(params, rows, dropout_key)
             updates, state = optimizer.update(gradient, state, params)
             params = optax.apply_updates(params, updates)
-            total += float(loss) * len(rows)
-        means.append(total / len(x))
+            total += float(loss) * weight[rows].sum()
+        means.append(total / weight.sum())
     return params, np.array(means)
 
 
@@ -73,6 +75,20 @@ class TestTheRun:
             params, means = plain_loop(net, optax.adam(0.02), *TRAIN, epochs=3, batch_size=batch_size, key=KEY)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), run.params, params)
         np.testing.assert_allclose(run.history["train/loss"], means, rtol=1e-12)
+
+    def test_equals_a_plain_loop_with_weights_and_a_smaller_last_batch(self, x64):
+        weight = RNG.uniform(0.1, 2.0, size=40)
+        options = {"epochs": 3, "batch_size": 7, "key": KEY}
+        run = fit(RECIPE, (*TRAIN, weight), **options)
+        with jax.numpy_dtype_promotion("standard"):
+            params, means = plain_loop(NET, optax.adam(0.02), *TRAIN, weight, **options)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12), run.params, params)
+        np.testing.assert_allclose(run.history["train/loss"], means, rtol=1e-11)
+
+    def test_every_purpose_has_a_key_of_its_own(self):
+        keys = [tuple(jax.random.key_data(key).tolist()) for key in compiled.keys_of(KEY)]
+        assert len(set(keys)) == 3
+        assert keys == [tuple(jax.random.key_data(jax.random.fold_in(KEY, i)).tolist()) for i in range(3)]
 
     def test_chunks_of_any_size_give_the_same_bits(self):
         net = MLP(sizes=(4, 8, 3), dropout=0.2)
@@ -120,7 +136,8 @@ class TestTheRun:
 
     def test_history_is_measured_on_the_validation_data_after_the_epoch(self):
         scores = {"accuracy": metrics.accuracy}
-        run = fit(RECIPE, TRAIN, validation=VALIDATION, epochs=5, batch_size=7, key=KEY, metrics=scores)
+        recipe = Recipe(MLP(sizes=(4, 8, 3), dropout=0.5), optimizers.adam(0.02), losses.softmax_cross_entropy)
+        run = fit(recipe, TRAIN, validation=VALIDATION, epochs=5, batch_size=7, key=KEY, metrics=scores)
         outputs = NET.apply(run.params, jnp.asarray(VALIDATION[0], jnp.float32))
         labels = jnp.asarray(VALIDATION[1])
         assert list(run.history) == ["train/loss", "validation/loss", "validation/accuracy"]
@@ -138,6 +155,15 @@ class TestTheRun:
         np.testing.assert_allclose(best, curve.min(), rtol=1e-5)
         shorter = fit(recipe, TRAIN, epochs=run.best_epoch, batch_size=7, key=KEY)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), run.best_params, shorter.params)
+
+    def test_of_equally_good_epochs_the_first_is_the_best(self):
+        still = Recipe(NET, optimizers.sgd(0.0), losses.softmax_cross_entropy)
+        assert fit(still, TRAIN, validation=VALIDATION, epochs=3, batch_size=7, key=KEY).best_epoch == 1
+
+    def test_make_run_takes_all_rows_where_a_batch_would_be_larger(self):
+        arrays = jnp.asarray(X, jnp.float32), jnp.asarray(Y)
+        states = [jax.jit(make_run(RECIPE, epochs=2, batch_size=size))(KEY, arrays) for size in (53, 1000)]
+        assert by_value(states[0]) == by_value(states[1])
 
     def test_without_validation_the_training_loss_decides(self):
         recipe = Recipe(NET, optimizers.adam(0.3), losses.softmax_cross_entropy)
@@ -402,9 +428,9 @@ class TestTheHost:
     )
     def test_progress_is_shown_on_terminals_only(self, terminal, wanted, shown, monkeypatch, capsys):
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-        fit(RECIPE, TRAIN, epochs=3, batch_size=7, key=KEY, progress=wanted, chunk=1)
+        run = fit(RECIPE, TRAIN, epochs=3, batch_size=7, key=KEY, progress=wanted, chunk=1)
         printed = capsys.readouterr().err
-        assert ("3/3" in printed and "train/loss=" in printed) is shown
+        assert ("3/3 " in printed and f"train/loss={run.history['train/loss'][-1]:.4g}]" in printed) is shown
         assert bool(printed) is shown
 
     def test_without_tqdm_there_is_no_bar_and_no_fuss(self, monkeypatch, capsys):

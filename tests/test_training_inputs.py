@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +60,7 @@ def test_read_only_arrays_train_and_stay():
         ({"data": (np.ones((4, 3)), Y)}, r"x has shape \(4, 3\), but sizes\[0\] of the net is 2"),
         ({"data": (np.ones(4), Y)}, r"x has shape \(4,\), but sizes\[0\] of the net is 2; give x of shape \(rows, 2\)"),
         ({"data": (X, Y, -np.ones(4))}, r"weight has shape \(4,\) and sum -4.0; give one number of at least 0 per row"),
+        ({"data": (X, Y, np.array([1.0, -1.0, 2.0, 1.0]))}, r"weight has shape \(4,\) and sum 3.0; give one number"),
         ({"data": (X, Y, np.zeros(4))}, r"not all of them 0"),
         ({"data": (X, Y, np.ones((4, 1)))}, r"weight has shape \(4, 1\)"),
         ({"data": (X, Y, np.ones(3))}, r"x has 4 rows and weight has 3"),
@@ -109,6 +113,46 @@ def test_a_batch_larger_than_the_data_is_cut_and_said():
     with pytest.warns(UserWarning, match="batch_size is 100, but there are 4 rows; each step takes all of them"):
         run = train(batch_size=100)
     np.testing.assert_array_equal(run.params[0].w, train(batch_size=4).params[0].w)
+
+
+class Linear:
+    """A user's own model."""
+
+    def init(self, key):
+        return jax.random.normal(key, (2, 3))
+
+    def apply(self, params, x, *, key=None):
+        return x @ params
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"data": (X, Y + 1)}, r"y holds the label 3 at row 2, but the net has 3 outputs"),
+        ({"validation": (np.ones((4, 5)), Y)}, r"validation x has rows of shape \(5,\), x of shape \(2,\); give both"),
+    ],
+)
+def test_data_of_a_user_s_own_model_are_checked_as_well(options, sentence):
+    recipe = Recipe(Linear(), optimizers.sgd(0.1), losses.softmax_cross_entropy)
+    assert train(recipe=recipe).epochs == 1
+    with pytest.raises(ValueError, match=sentence):
+        train(recipe=recipe, **options)
+
+
+def test_warnings_point_at_the_line_that_called_fit(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import jax
+from jaxmlp import losses, optimizers, training
+from jaxmlp.mlp import MLP
+recipe = training.Recipe(MLP(sizes=(1, 2)), optimizers.sgd(1e38), losses.softmax_cross_entropy)
+training.fit(recipe, ([[1e3], [-1e3]], [0, 1]), epochs=3, batch_size=9, key=jax.random.key(0))
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert f"{script}:6: UserWarning: batch_size is 9" in done.stderr
+    assert f"{script}:6: RuntimeWarning: the loss or the parameters became NaN" in done.stderr
 
 
 def test_targets_of_another_shape_than_the_outputs_get_a_sentence():
