@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from experiments import reporting
-from jaxmlp import data, losses, metrics, optimizers, plots, training
+from jaxmlp import checks, data, losses, metrics, optimizers, plots, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 
@@ -63,6 +63,9 @@ class Result:
 
 def run(config: Config) -> Result:
     """Train one net with a progress bar, then all seeds as one program, and compare them on the test part."""
+    checks.whole_number("seeds", config.seeds, 1)
+    if (config.sizes[0], config.sizes[-1]) != (64, 10):
+        raise ValueError(f"sizes is {config.sizes}; begin with the 64 pixels and end with the 10 digits")
     reporting.check_folder(config.out)
     epochs, seeds = (2, 2) if config.smoke else (config.epochs, config.seeds)
     train, validation, test = load(config.seed)

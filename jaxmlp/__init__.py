@@ -26,6 +26,11 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the modules, those not yet imported as well."""
+    return __all__
+
+
 def __getattr__(name: str) -> _ModuleType:
     """Import a module when it is first asked for, so that ``import jaxmlp`` costs nothing."""
     if name in __all__:

@@ -127,11 +127,11 @@ def array(name: str, values: Any) -> NDArray[Any] | jax.Array:
         ValueError: x holds NaN or infinity in 1 place, the first at index (1, 1); fill or drop such rows first
     """
     if isinstance(values, jax.core.Tracer):
-        raise TypeError(
-            f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
-        )
+        raise TypeError(_traced(name))
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} is a masked array with masked entries; fill or drop them first")
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name} is a sparse matrix; give {name}.toarray()")
     seen = values if isinstance(values, jax.Array) else _to_numpy(name, values)
     _refuse_dtype(name, seen)
     if seen.ndim == 0:
@@ -140,6 +140,30 @@ def array(name: str, values: Any) -> NDArray[Any] | jax.Array:
         raise ValueError(f"{name} has shape {seen.shape} and so holds nothing; give at least one row")
     _refuse_infinite(name, seen, "fill or drop such rows first")
     return seen
+
+
+def random_key(name: str, key: Any) -> None:
+    """Refuse what is not one random key, typed or of the older kind.
+
+    Args:
+        name: the argument's name, for the message.
+        key: the argument.
+
+    Raises:
+        TypeError: ``key`` is no random key, several, or traced.
+
+    Example:
+        >>> random_key("key", jax.random.key(0))
+        >>> random_key("key", 0)
+        Traceback (most recent call last):
+        TypeError: key is 0; give one random key, such as jax.random.key(0)
+    """
+    if isinstance(key, jax.core.Tracer):
+        raise TypeError(_traced(name))
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0
+    older = getattr(key, "dtype", None) == jnp.uint32 and getattr(key, "shape", None) == (2,)
+    if not (typed or older):
+        raise TypeError(f"{name} is {key!r}; give one random key, such as jax.random.key(0)")
 
 
 def same_rows(**arrays: Any) -> None:
@@ -190,11 +214,20 @@ def to_floats(name: str, values: NDArray[Any] | jax.Array) -> jax.Array:
     return jnp.asarray(floats)
 
 
+def _traced(name: str) -> str:
+    return f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
+
+
 def _to_numpy(name: str, values: Any) -> NDArray[Any]:
     try:
-        return np.asarray(values)
+        seen = np.asarray(values)
     except (ValueError, TypeError) as error:
         raise TypeError(f"{name} cannot be made an array ({error}); give rows of equal length") from error
+    # A data frame with columns of several types, or of a type that knows missing values, comes as objects.
+    of_frame = seen.dtype.kind == "O" and hasattr(values, "to_numpy")
+    if of_frame and all(isinstance(entry, numbers.Real | np.bool_) for entry in seen.flat):
+        return seen.astype(np.float64)
+    return seen
 
 
 def _refuse_dtype(name: str, seen: NDArray[Any] | jax.Array) -> None:
@@ -203,7 +236,10 @@ def _refuse_dtype(name: str, seen: NDArray[Any] | jax.Array) -> None:
         raise TypeError(f"{name} has dtype {dtype}; give real numbers, such as the real and imaginary parts")
     real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
     if not (real or jnp.issubdtype(dtype, jnp.bool_)):
-        what = "mixed or missing values, or rows of unequal length" if dtype.kind == "O" else "no numbers"
+        entries: Any = np.ravel(seen)[:1_000] if dtype.kind in "OU" else []
+        text = next((str(entry) for entry in entries if isinstance(entry, str)), None)
+        unclear = "mixed or missing values" if dtype.kind == "O" else "no numbers"
+        what = unclear if text is None else f"text such as {text!r}"
         raise TypeError(f"{name} has dtype {dtype} ({what}); encode every column as numbers first")
 
 

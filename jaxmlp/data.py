@@ -189,17 +189,25 @@ def split(
         >>> [part[0].shape for part in (train, test)], sorted(test[1].tolist())
         ([(6,), (4,)], [0, 0, 1, 1])
     """
-    if not isinstance(arrays, tuple | list):
+    checks.random_key("key", key)
+    if not isinstance(arrays, tuple | list) or not arrays:
         raise TypeError(f"arrays is a {type(arrays).__name__}; give a tuple of arrays, such as (x, y)")
+    if not isinstance(parts, tuple | list):
+        raise TypeError(f"parts is {parts!r}; give the share of each part, such as (0.8, 0.2)")
     seen = [np.asarray(a) for a in arrays]
+    for i, a in enumerate(seen):
+        if a.ndim == 0 or len(a) == 0:
+            raise ValueError(f"arrays[{i}] has no rows; give an array with one entry or more per row")
     checks.same_rows(**{f"arrays[{i}]": a for i, a in enumerate(seen)})
-    if min(parts) <= 0 or not math.isclose(sum(parts), 1.0, abs_tol=1e-6):
+    if not parts or min(parts) <= 0 or not math.isclose(sum(parts), 1.0, abs_tol=1e-6):
         raise ValueError(f"parts is {tuple(parts)}; give shares above 0 that sum to 1, such as (0.8, 0.2)")
     n = len(seen[0])
     rows = np.asarray(order(key, n))
     part_of_row = np.searchsorted(_ends(n, parts), np.arange(n), side="right")
     if stratify is not None:
         labels = np.asarray(stratify)
+        if labels.ndim != 1:
+            raise ValueError(f"stratify has shape {labels.shape}; give one label per row, of shape (rows,)")
         checks.same_rows(**{"arrays[0]": seen[0], "stratify": labels})
         by_label = np.argsort(labels[rows], kind="stable")
         part_of_row = _stratified_parts(labels[rows][by_label], parts)[np.argsort(by_label)]
@@ -283,7 +291,12 @@ def _stratified_parts(labels: NDArray[Any], parts: Sequence[float]) -> NDArray[A
 
 def _together(x: Any, scaler: Any) -> tuple[Any, Any]:
     """Bring an array and a scaler's numbers to one dtype: x's own for a JAX array, else float64."""
-    if isinstance(x, jax.Array):
-        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
-        return x, tuple(jnp.broadcast_to(jnp.asarray(s, x.dtype), x.shape) for s in scaler)
-    return np.asarray(x, np.float64), tuple(scaler)
+    on_device = isinstance(x, jax.Array)
+    if not on_device:
+        x = np.asarray(x, np.float64)
+    elif not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(float)
+    columns = np.shape(scaler[0])
+    if x.shape[x.ndim - len(columns) :] != columns:
+        raise ValueError(f"x has shape {x.shape}, but the scaler was fitted on rows of shape {columns}; give such rows")
+    return x, tuple(jnp.broadcast_to(jnp.asarray(s, x.dtype), x.shape) for s in scaler) if on_device else tuple(scaler)

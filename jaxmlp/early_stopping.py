@@ -5,14 +5,15 @@ member of a sweep. Its numbers are data: another patience compiles nothing.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmlp import checks
-from jaxmlp.types import like
+from jaxmlp.types import Scalar, like
 
 
 class EarlyStoppingState(NamedTuple):
@@ -53,11 +54,11 @@ class EarlyStopping:
         0.6 True
     """
 
-    patience: int | Int[Array, ""] = 10
-    min_delta: float | Float[Array, ""] = 0.0
+    patience: int | np.integer[Any] | Int[Array, ""] = 10
+    min_delta: Scalar = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, float | int | str):
+        if isinstance(self.patience, float | int | str | np.generic):
             checks.whole_number("patience", self.patience, 1)
         checks.in_range("min_delta", self.min_delta, "[0, inf)")
 

@@ -107,7 +107,8 @@ def weighted_mean(rows: Float[Array, "rows"], weight: Float[Array, "rows"] | Non
 
         mean = sum_i weight_i rows_i / sum_i weight_i        (0 where all weights are 0)
 
-    A row of weight 0 does not count even if its number is NaN or infinite.
+    A row of weight 0 does not count even if its number is NaN or infinite; its gradient does, so fill such rows.
+    Sums are taken in float32 at least.
 
     Args:
         rows: numbers of shape (rows,).
@@ -116,12 +117,20 @@ def weighted_mean(rows: Float[Array, "rows"], weight: Float[Array, "rows"] | Non
     Returns:
         The mean, a scalar.
 
+    Raises:
+        ValueError: the shapes differ.
+
     Example:
         >>> weighted_mean(jnp.array([1.0, 2.0, 9.0]), jnp.array([1.0, 1.0, 0.0]))
         Array(1.5, dtype=float32)
     """
+    rows = rows.astype(jnp.float32) if rows.dtype.itemsize < 4 else rows
     if weight is None:
         return jnp.mean(rows)
+    if weight.shape != rows.shape:
+        raise ValueError(
+            f"weight has shape {weight.shape}, but there are {rows.shape[0]} rows; give one number per row"
+        )
     weight = weight.astype(rows.dtype)
     total = jnp.sum(weight)
     return jnp.sum(jnp.where(weight > 0, weight * rows, 0)) / jnp.where(total > 0, total, 1)
@@ -156,17 +165,24 @@ def targets_for(loss: Loss, name: str, y: Any, outputs: int) -> jax.Array:
     seen = checks.array(name, y)
     if loss is softmax_cross_entropy:
         return _labels(name, seen, outputs)
-    if loss is sigmoid_binary_cross_entropy:
-        _refuse_improbable(name, np.asarray(seen))
-    whole = jnp.issubdtype(seen.dtype, jnp.integer) and loss not in (
-        squared_error,
-        sigmoid_binary_cross_entropy,
-    )
-    return jnp.asarray(seen) if whole else checks.to_floats(name, seen)
+    if loss in (squared_error, sigmoid_binary_cross_entropy):
+        _refuse_other_columns(name, seen, outputs)
+        if loss is sigmoid_binary_cross_entropy:
+            _refuse_improbable(name, np.asarray(seen))
+        return checks.to_floats(name, seen)
+    if jnp.issubdtype(seen.dtype, jnp.integer):
+        return _whole_numbers(name, seen)
+    return checks.to_floats(name, seen)
 
 
 def _labels(name: str, seen: Any, classes: int) -> jax.Array:
     labels = np.asarray(seen)
+    if labels.ndim != 1:
+        how = "ravel()" if labels.size == len(labels) else "argmax(axis=1) if it is one-hot"
+        raise ValueError(
+            f"{name} has shape {labels.shape}, but softmax_cross_entropy wants labels of shape (rows,); "
+            f"give numpy.asarray({name.split()[-1]}).{how}"
+        )
     if jnp.issubdtype(labels.dtype, jnp.floating) and (labels != np.round(labels)).any():
         at = int(np.argwhere(labels != np.round(labels))[0][0])
         raise TypeError(
@@ -177,10 +193,28 @@ def _labels(name: str, seen: Any, classes: int) -> jax.Array:
     if outside.any():
         at = int(np.argwhere(outside)[0][0])
         raise ValueError(
-            f"{name} holds the label {np.ravel(labels[at])[0]} at row {at}, but the net has {classes} outputs; "
+            f"{name} holds the label {labels[at]} at row {at}, but the net has {classes} outputs; "
             f"number the classes 0 ... {classes - 1}"
         )
     return jnp.asarray(labels.astype(np.int32))
+
+
+def _whole_numbers(name: str, seen: Any) -> jax.Array:
+    numbers = jnp.asarray(seen)
+    if (np.asarray(numbers) != np.asarray(seen)).any():
+        raise ValueError(
+            f"{name} holds whole numbers that do not fit into {numbers.dtype}; give floats or smaller ones"
+        )
+    return numbers
+
+
+def _refuse_other_columns(name: str, seen: Any, outputs: int) -> None:
+    if seen.shape[1:] != (outputs,):
+        how = f", such as numpy.asarray({name.split()[-1]})[:, None]" if seen.ndim == 1 and outputs == 1 else ""
+        raise ValueError(
+            f"{name} has shape {seen.shape}, but the net has {outputs} outputs; "
+            f"give targets of shape (rows, {outputs}){how}"
+        )
 
 
 def _refuse_improbable(name: str, targets: NDArray[Any]) -> None:

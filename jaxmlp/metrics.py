@@ -40,12 +40,12 @@ def accuracy(
     """
     if targets.shape == outputs.shape:
         right = (outputs > 0) == (targets.astype(outputs.dtype) > 0.5)
-    elif targets.shape == outputs.shape[:1]:
+    elif targets.shape == outputs.shape[:1] and outputs.shape[-1] > 1:
         right = (jnp.argmax(outputs, axis=-1) == targets)[:, None]
     else:
         raise ValueError(
             f"outputs have shape {outputs.shape} and targets {targets.shape}; "
-            "give labels of shape (rows,), or zeros and ones of the outputs' shape"
+            "give labels of shape (rows,) for two outputs or more, or zeros and ones of the outputs' shape"
         )
     return weighted_mean(jnp.mean(right.astype(outputs.dtype), axis=-1), weight)
 
@@ -90,14 +90,26 @@ def confusion_matrix(
         weight: weights of at least 0, of shape (rows,); None is 1 for all.
 
     Returns:
-        Sums of weights of shape (classes, classes).
+        Sums of weights of shape (classes, classes), in float32 at least.
+
+    Raises:
+        ValueError: the shapes do not match, or the labels are no whole numbers.
 
     Example:
         >>> confusion_matrix(jnp.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]]), jnp.array([0, 1, 1]))
         Array([[1., 0.],
                [1., 1.]], dtype=float32)
     """
-    classes = outputs.shape[-1]
-    counts = jnp.ones(labels.shape, outputs.dtype) if weight is None else weight.astype(outputs.dtype)
-    empty = jnp.zeros((classes, classes), outputs.dtype)
+    shape = outputs.shape[:1]
+    if outputs.ndim != 2 or labels.shape != shape or (weight is not None and weight.shape != shape):
+        of_weight = "" if weight is None else f" and weight {weight.shape}"
+        raise ValueError(
+            f"outputs have shape {outputs.shape} and labels {labels.shape}{of_weight}; "
+            "give outputs of shape (rows, classes), and labels and weight of shape (rows,)"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"labels have dtype {labels.dtype}; give whole numbers 0 ... classes - 1")
+    classes, dtype = outputs.shape[1], jnp.zeros(()).dtype
+    counts = jnp.ones(shape, dtype) if weight is None else weight.astype(dtype)
+    empty = jnp.zeros((classes, classes), dtype)
     return empty.at[labels, jnp.argmax(outputs, axis=-1)].add(counts)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp import checks
-from jaxmlp.activations import ACTIVATIONS, identity
+from jaxmlp.activations import ACTIVATIONS, identity, softmax
 from jaxmlp.initializers import INITIALIZERS, initializer_for
 from jaxmlp.types import Activation, Initializer, Key, Layer, Scalar, like
 
@@ -55,9 +55,9 @@ class MLP:
             raise ValueError(f"sizes is {self.sizes!r}; give at least two, such as (inputs, hidden, outputs)")
         sizes = tuple(checks.whole_number(f"sizes[{i}]", size, 1) for i, size in enumerate(self.sizes))
         object.__setattr__(self, "sizes", sizes)
-        if self.activation == "softmax":
+        if self.activation in ("softmax", softmax):
             raise ValueError(
-                "activation is 'softmax', which mixes the units of a layer and belongs to the output; "
+                "activation is softmax, which mixes the units of a layer and belongs to the output; "
                 "use losses.softmax_cross_entropy, and activations.softmax to read probabilities"
             )
         if not callable(self.activation):

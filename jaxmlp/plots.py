@@ -60,7 +60,8 @@ def learning_curves(
             axes.fill_between(epochs[reached], low, high, color=color, alpha=0.15, linewidth=0)
     if best_epoch:
         axes.axvline(best_epoch, color="tab:gray", linewidth=1, label=f"best epoch, {best_epoch}")
-    axes.set(xlabel="epoch", ylabel=drawn[0].split("/")[-1], yscale="log" if log else "linear")
+    positive = any((np.asarray(line.get_ydata(), float) > 0).any() for line in axes.lines)
+    axes.set(xlabel="epoch", ylabel=drawn[0].split("/")[-1], yscale="log" if log and positive else "linear")
     axes.legend(frameon=False)
     return axes
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from jaxmlp import checks
 
@@ -59,6 +60,8 @@ def test_a_name_far_from_all_known_ones_gets_the_list_alone():
         np.ones((4, 4))[::2, ::2],
         pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]}),
         pd.Series([1.0, 2.0]),
+        pd.get_dummies(pd.DataFrame({"a": [1.0, 2.0], "b": ["u", "v"]})),
+        pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": [0.5, 1.5]}),
         jnp.ones((2, 2), jnp.bfloat16),
         np.asarray(jnp.ones((2, 2), jnp.bfloat16)),
         np.ma.array([1.0, 2.0]),
@@ -83,9 +86,11 @@ def test_a_read_only_array_stays_as_it_is():
     ("values", "sentence"),
     [
         (np.ones(2, complex), r"x has dtype complex128; give real numbers"),
-        (np.array([1, "a"], object), r"x has dtype object \(mixed or missing values"),
-        (pd.DataFrame({"a": [1], "b": ["u"]}), r"x has dtype object \(mixed or missing values"),
-        (np.array(["a"]), r"x has dtype <U1 \(no numbers\); encode every column as numbers first"),
+        (np.array([1, "a"], object), r"x has dtype object \(text such as 'a'\)"),
+        (pd.DataFrame({"a": [1], "b": ["u"]}), r"x has dtype object \(text such as 'u'\)"),
+        (np.array(["a"]), r"x has dtype <U1 \(text such as 'a'\); encode every column as numbers first"),
+        (scipy.sparse.eye(3), r"x is a sparse matrix; give x.toarray\(\)"),
+        (pd.DataFrame({"a": pd.array([True, None], dtype="boolean")}), r"x has dtype object \(mixed or missing values"),
         (np.array(["2020-01-01"], "datetime64[D]"), r"x has dtype datetime64\[D\] \(no numbers\)"),
         ([[1, 2], [3]], r"x cannot be made an array .*; give rows of equal length"),
         (None, r"x has dtype object"),

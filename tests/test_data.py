@@ -42,6 +42,11 @@ class TestScalers:
         x = 1e8 + X
         np.testing.assert_allclose(ours.fit(x).apply(x), ours.fit(X).apply(X), rtol=1e-5, atol=1e-6)
 
+    def test_refuse_other_columns(self, ours, theirs):
+        with pytest.raises(ValueError, match=r"x has shape \(150, 1\), but the scaler was fitted on"):
+            ours.fit(X).apply(X[:, :1])
+        assert ours.fit(X).apply(X[0]).shape == (4,)
+
     def test_refuse_nan(self, ours, theirs):
         with pytest.raises(ValueError, match="x holds NaN"):
             ours.fit([[1.0], [np.nan]])
@@ -92,6 +97,22 @@ class TestSplit:
     def test_wrong_parts_get_a_sentence(self, arguments, sentence):
         with pytest.raises(ValueError, match=sentence):
             data.split((np.arange(6),), key=KEY, **arguments)
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "sentence"),
+        [
+            ({"parts": 0.8}, TypeError, r"parts is 0.8; give the share of each part, such as \(0.8, 0.2\)"),
+            ({"key": 42}, TypeError, "key is 42; give one random key"),
+            ({"arrays": ()}, TypeError, "arrays is a tuple; give a tuple of arrays"),
+            ({"arrays": np.arange(6)}, TypeError, "arrays is a ndarray; give a tuple of arrays"),
+            ({"arrays": (np.arange(0),)}, ValueError, r"arrays\[0\] has no rows"),
+            ({"arrays": (5,)}, ValueError, r"arrays\[0\] has no rows"),
+            ({"stratify": np.ones((6, 1))}, ValueError, r"stratify has shape \(6, 1\); give one label per row"),
+        ],
+    )
+    def test_wrong_kinds_get_a_sentence(self, arguments, error, sentence, unchecked):
+        with pytest.raises(error, match=sentence):
+            data.split(**({"arrays": (np.arange(6),), "parts": (0.5, 0.5), "key": KEY} | arguments))
 
     def test_unequal_arrays_get_a_sentence(self):
         with pytest.raises(ValueError, match=r"arrays\[0\] has 6 rows and arrays\[1\] has 5"):

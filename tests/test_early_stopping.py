@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxmlp.early_stopping import EarlyStopping
@@ -58,6 +59,8 @@ def test_its_numbers_are_data():
 def test_wrong_numbers_get_a_sentence(unchecked):
     with pytest.raises(ValueError, match=r"patience is 0; give a whole number of at least 1"):
         EarlyStopping(patience=0)
+    with pytest.raises(ValueError, match=r"patience is 0; give a whole number of at least 1"):
+        EarlyStopping(patience=np.int64(0))
     with pytest.raises(TypeError, match=r"patience is 2.5; give a whole number of at least 1"):
         EarlyStopping(patience=2.5)
     with pytest.raises(ValueError, match=r"min_delta is -0.1"):

@@ -57,6 +57,20 @@ def test_unknown_options_and_values_get_a_sentence(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--seeds", "0"], "seeds is 0; give a whole number of at least 1"),
+        (["--sizes", "64", "32", "20"], "sizes is (64, 32, 20); begin with the 64 pixels and end with the 10 digits"),
+    ],
+)
+def test_values_that_cannot_be_run_are_refused_before_training(options, sentence, tmp_path):
+    done = command("experiments.digits", *options, "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     done = command("experiments.digits", "--out", str(tmp_path / "file" / "folder"))

@@ -74,6 +74,9 @@ def test_weighted_mean_equals_numpy_and_ignores_rows_of_weight_zero():
     rows, weight = RNG.normal(size=9), RNG.uniform(size=9)
     mean = losses.weighted_mean(jnp.asarray(rows, jnp.float32), jnp.asarray(weight, jnp.float32))
     assert float(mean) == pytest.approx(np.average(rows, weights=weight), rel=1e-5)
+    many = losses.weighted_mean(jnp.ones(70_000, jnp.float16), jnp.ones(70_000, jnp.float16))
+    assert many.dtype == jnp.float32
+    assert many == 1.0
     assert losses.weighted_mean(jnp.array([2.0, jnp.nan]), jnp.array([1.0, 0.0])) == 2.0
     assert losses.weighted_mean(jnp.array([2.0, jnp.inf]), jnp.zeros(2)) == 0.0
 
@@ -109,6 +112,25 @@ class TestTargets:
             self.targets([[0], [2]], 1, loss)
         with pytest.raises(ValueError, match=r"y holds -0.5 at index \(0, 0\)"):
             self.targets([[-0.5]], 1, loss)
+
+    @pytest.mark.parametrize(
+        ("loss", "y", "outputs", "sentence"),
+        [
+            (losses.softmax_cross_entropy, [[0], [1]], 2, r"y has shape \(2, 1\).*; give numpy.asarray\(y\).ravel\(\)"),
+            (losses.softmax_cross_entropy, [[0, 1], [1, 0]], 2, r"y has shape \(2, 2\).*argmax\(axis=1\)"),
+            (
+                losses.squared_error,
+                [1.0, 2.0],
+                1,
+                r"y has shape \(2,\).*, such as numpy.asarray\(y\)\[:, None\]",
+            ),
+            (losses.sigmoid_binary_cross_entropy, [[0], [1]], 3, r"y has shape \(2, 1\), but the net has 3 outputs"),
+            (lambda outputs, targets: targets, [2**40, 1], 1, r"y holds whole numbers that do not fit into int32"),
+        ],
+    )
+    def test_other_shapes_and_sizes_get_a_sentence(self, loss, y, outputs, sentence):
+        with pytest.raises(ValueError, match=sentence):
+            self.targets(np.array(y), outputs, loss)
 
     def test_numbers_become_floats_for_the_squared_error(self):
         assert self.targets([[5], [-7]], 1, losses.squared_error).dtype == jnp.float32

@@ -64,8 +64,21 @@ def test_metrics_run_inside_a_program():
     assert float(jax.jit(metrics.accuracy)(outputs, labels, jnp.array([1.0, 0.0]))) == 1.0
 
 
+def test_counts_are_exact_whatever_the_dtype_of_the_outputs():
+    outputs = jnp.tile(jnp.array([[1.0, 0.0]], jnp.bfloat16), (1000, 1))
+    assert metrics.confusion_matrix(outputs, jnp.zeros(1000, int)).tolist() == [[1000.0, 0.0], [0.0, 0.0]]
+
+
 def test_other_shapes_get_a_sentence(unchecked):
     with pytest.raises(ValueError, match=r"outputs have shape \(4, 2\) and targets \(4, 1\); give labels"):
         metrics.accuracy(jnp.zeros((4, 2)), jnp.zeros((4, 1), int))
+    with pytest.raises(ValueError, match=r"have shape \(4, 1\) and targets \(4,\); .* for two outputs or more"):
+        metrics.accuracy(jnp.zeros((4, 1)), jnp.zeros(4, int))
+    with pytest.raises(ValueError, match=r"outputs have shape \(3, 3\) and labels \(3, 1\); give outputs of shape"):
+        metrics.confusion_matrix(jnp.eye(3), jnp.zeros((3, 1), int))
+    with pytest.raises(ValueError, match="labels have dtype float32; give whole numbers"):
+        metrics.confusion_matrix(jnp.eye(3), jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"weight has shape \(4, 1\), but there are 4 rows"):
+        metrics.accuracy(jnp.zeros((4, 2)), jnp.zeros(4, int), jnp.ones((4, 1)))
     with pytest.raises(ValueError, match=r"have shape \(4, 1\) and targets \(4,\)"):
         metrics.mean_squared_error(jnp.zeros((4, 1)), jnp.zeros(4))

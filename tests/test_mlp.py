@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxmlp import losses
+from jaxmlp import activations, losses
 from jaxmlp.initializers import glorot_uniform, lecun_normal
 from jaxmlp.mlp import MLP, dropout
 from jaxmlp.types import Layer
@@ -172,6 +172,7 @@ def test_a_description_is_hashable_equal_by_value_and_json(unchecked):
             r"activation is 'rellu'; did you mean 'relu'\? Known are: .*tanh",
         ),
         ({"sizes": (3, 2), "activation": "softmax"}, r"use losses.softmax_cross_entropy"),
+        ({"sizes": (3, 2), "activation": activations.softmax}, r"activation is softmax, which mixes"),
         ({"sizes": (3, 2), "initializer": "he"}, r"initializer is 'he'; .*he_normal"),
         ({"sizes": (3, 2), "dropout": 1.0}, r"dropout is 1.0; give a number in \[0, 1\)"),
         ({"sizes": (3, 2), "dropout": float("nan")}, r"dropout is nan; give a number in \[0, 1\)"),

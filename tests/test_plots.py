@@ -30,6 +30,12 @@ def test_several_runs_are_their_mean_in_a_band_to_the_last_epoch_any_reached():
     assert axes.get_yscale() == "linear"
 
 
+def test_a_history_without_a_finite_number_is_an_empty_picture():
+    axes = plots.learning_curves({"train/loss": np.full(3, NAN)})
+    assert len(axes.lines[0].get_xdata()) == 0
+    assert axes.get_yscale() == "linear"
+
+
 def test_a_history_without_the_names_gets_a_sentence():
     with pytest.raises(ValueError, match="history has loss; names asks for train/loss, validation/loss, none of them"):
         plots.learning_curves({"loss": np.ones(3)})

@@ -292,6 +292,7 @@ class TestHyperparameters:
         before = compilations.count
         again = jax.random.key(11)
         fit(RECIPE, TRAIN, key=again, early_stopping=EarlyStopping(6, 0.1), chunk=2, **options)
+        fit(RECIPE, TRAIN, key=again, early_stopping=EarlyStopping(np.int64(6), 1), **options)
         assert compilations.count == before
 
     def test_other_numbers_compile_nothing(self, compilations):
@@ -392,6 +393,20 @@ class TestDivergence:
 
 
 class TestTheHost:
+    @pytest.fixture(autouse=True)
+    def python_s_own_handler(self):
+        """In the background of a shell script SIGINT is ignored from the start."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    def test_an_ignored_ctrl_c_stays_ignored(self):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with fit_module._interruptible() as interrupted:
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGINT)
+        assert not interrupted.is_set()
+
     def test_ctrl_c_returns_the_run_so_far(self):
         before = signal.getsignal(signal.SIGINT)
 

@@ -9,7 +9,7 @@ import pytest
 
 from jaxmlp import losses, metrics, optimizers
 from jaxmlp.mlp import MLP
-from jaxmlp.training import Recipe, fit
+from jaxmlp.training import Recipe, fit, make_run
 
 KEY = jax.random.key(0)
 RECIPE = Recipe(MLP(sizes=(2, 3)), optimizers.sgd(0.1), losses.softmax_cross_entropy)
@@ -59,12 +59,11 @@ def test_read_only_arrays_train_and_stay():
         ({"data": (X, Y - 1)}, r"y holds the label -1 at row 0"),
         ({"data": (np.ones((4, 3)), Y)}, r"x has shape \(4, 3\), but sizes\[0\] of the net is 2"),
         ({"data": (np.ones(4), Y)}, r"x has shape \(4,\), but sizes\[0\] of the net is 2; give x of shape \(rows, 2\)"),
-        ({"data": (X, Y, -np.ones(4))}, r"weight has shape \(4,\) and sum -4.0; give one number of at least 0 per row"),
-        ({"data": (X, Y, np.array([1.0, -1.0, 2.0, 1.0]))}, r"weight has shape \(4,\) and sum 3.0; give one number"),
-        ({"data": (X, Y, np.zeros(4))}, r"not all of them 0"),
-        ({"data": (X, Y, np.ones((4, 1)))}, r"weight has shape \(4, 1\)"),
-        ({"data": (X, Y, np.ones(3))}, r"x has 4 rows and weight has 3"),
-        ({"data": (X, Y[:, None])}, r"logits have shape \(2, 3\) and labels \(2, 1\); give logits of shape"),
+        ({"data": (X, Y, np.array([1.0, -1.0, 2.0, 1.0]))}, r"weight is -1.0 at row 1; give numbers of at least 0"),
+        ({"data": (X, Y, np.zeros(4))}, r"weight is 0 at every row"),
+        ({"data": (X, Y, np.ones((4, 1)))}, r"weight has shape \(4, 1\); give one number for each of the 4 rows"),
+        ({"validation": (X, Y, np.ones(3))}, r"validation weight has shape \(3,\); give one number for each of the 4"),
+        ({"data": (X, Y[:, None])}, r"y has shape \(4, 1\), .*; give numpy.asarray\(y\).ravel\(\)"),
         ({"validation": (X[:, :1], Y)}, r"validation x has shape \(4, 1\), but sizes\[0\]"),
         ({"validation": (X, Y + 1)}, r"validation y holds the label 3 at row 2"),
         ({"validation": (X, Y[:2])}, r"validation x has 4 rows and validation y has 2"),
@@ -72,10 +71,11 @@ def test_read_only_arrays_train_and_stay():
         ({"epochs": 0}, r"epochs is 0; give a whole number of at least 1"),
         (
             {"params": MLP(sizes=(2, 4)).init(KEY)},
-            r"params\[0\].b has shape \(4,\), but the net has shape \(3,\); give",
+            r"params have the shapes \[\(2, 4\), .* net's are \[\(2, 3\)",
         ),
-        ({"params": ()}, r"params\[0\].b is missing, but the net has shape \(3,\)"),
-        ({"params": MLP(sizes=(2, 3, 1)).init(KEY)}, r"params\[1\].b has shape \(1,\), but the net has nothing"),
+        ({"params": ()}, r"params have the shapes \[\], but the net's are"),
+        ({"params": ((np.ones((2, 3), int), np.ones(3)),)}, r"params\[0\]\[0\] holds other than finite floats"),
+        ({"params": ((np.full((2, 3), np.nan), np.ones(3)),)}, r"params\[0\]\[0\] holds other than finite floats"),
         ({"chunk": 0}, r"chunk is 0; give a whole number of at least 1"),
         ({"metrics": {"loss": metrics.accuracy}}, r"metrics has the name 'loss'"),
     ],
@@ -91,7 +91,7 @@ def test_bad_values_get_a_sentence(options, sentence):
         ({"data": (X.astype(object), Y)}, r"x has dtype object"),
         ({"data": (X.astype(complex), Y)}, r"x has dtype complex128; give real numbers"),
         ({"data": (X, Y + 0.5)}, r"y holds the label 0.5 at row 0; softmax_cross_entropy wants whole numbers 0 ... 2"),
-        ({"data": (X, ["a", "b", "c", "b"])}, r"y has dtype <U1 \(no numbers\)"),
+        ({"data": (X, ["a", "b", "c", "b"])}, r"y has dtype <U1 \(text such as 'a'\)"),
         ({"data": X}, r"training data is a ndarray; give a tuple \(x, y\) or \(x, y, weight\)"),
         ({"data": (X,)}, r"training data is 1 parts; give a tuple"),
         ({"validation": X}, r"validation data is a ndarray; give a tuple"),
@@ -129,7 +129,7 @@ class Linear:
     ("options", "sentence"),
     [
         ({"data": (X, Y + 1)}, r"y holds the label 3 at row 2, but the net has 3 outputs"),
-        ({"validation": (np.ones((4, 5)), Y)}, r"validation x has rows of shape \(5,\), x of shape \(2,\); give both"),
+        ({"validation": (np.ones((4, 5)), Y)}, r"validation x has rows of shape \(5,\), x of shape \(2,\)"),
     ],
 )
 def test_data_of_a_user_s_own_model_are_checked_as_well(options, sentence):
@@ -157,7 +157,9 @@ training.fit(recipe, ([[1e3], [-1e3]], [0, 1]), epochs=3, batch_size=9, key=jax.
 
 def test_targets_of_another_shape_than_the_outputs_get_a_sentence():
     recipe = Recipe(MLP(sizes=(2, 1)), optimizers.sgd(0.1), losses.sigmoid_binary_cross_entropy)
-    with pytest.raises(ValueError, match=r"logits have shape \(2, 1\) and targets \(2,\); .* such as y\[:, None\]"):
+    with pytest.raises(
+        ValueError, match=r"y has shape \(4,\), but the net has 1 outputs; .* such as numpy.asarray\(y\)"
+    ):
         train((X, Y > 1), recipe)
     assert train((X, (Y > 1)[:, None]), recipe).epochs == 1
 
@@ -171,9 +173,73 @@ def test_a_loss_that_takes_the_mean_itself_gets_a_sentence():
         train(recipe=recipe)
 
 
-def test_fit_inside_jit_is_sent_to_make_run():
-    with pytest.raises(TypeError, match=r"x is traced, .*training.make_run"):
-        jax.jit(lambda x: train((x, Y)).params)(jnp.asarray(X))
+@pytest.mark.parametrize(
+    ("name", "call", "value"),
+    [
+        ("x", lambda x: train((x, Y)), jnp.asarray(X)),
+        ("key", lambda key: train(key=key), KEY),
+        ("params", lambda params: train(params=params), RECIPE.net.init(KEY)),
+        ("hyper", lambda hyper: train(recipe=by_rate, hyper=hyper), jnp.float32(0.1)),
+    ],
+)
+def test_traced_arguments_are_sent_to_make_run(name, call, value):
+    with pytest.raises(TypeError, match=rf"{name}.* traced, .*training.make_run"):
+        jax.jit(lambda value: call(value).params)(value)
+
+
+def by_rate(rate):
+    return Recipe(MLP(sizes=(2, 3)), optimizers.sgd(rate), losses.softmax_cross_entropy)
+
+
+@pytest.mark.parametrize(
+    ("rate", "sentence"),
+    [
+        (-1.0, r"learning_rate is -1.0; give a number in \[0, inf\)"),
+        (np.nan, r"hyper is nan; give a finite number"),
+        (jnp.inf, r"hyper is inf; give a finite number"),
+    ],
+)
+def test_hyperparameters_out_of_range_get_a_sentence(rate, sentence):
+    assert train(recipe=by_rate, hyper=jnp.bfloat16(0.1)).epochs == 1
+    with pytest.raises(ValueError, match=sentence):
+        train(recipe=by_rate, hyper=rate)
+
+
+def test_parameters_may_be_plain_tuples_and_lists_of_numpy_arrays():
+    given = [(np.ones((2, 3)), np.zeros(3))]
+    run = train(params=given)
+    assert run.params[0][0].dtype == jnp.float32
+    np.testing.assert_array_equal(given[0][0], 1.0)
+
+
+def test_a_validation_loss_that_is_never_finite_is_said():
+    recipe = Recipe(MLP(sizes=(2, 1)), optimizers.sgd(0.0), losses.squared_error)
+    with pytest.warns(RuntimeWarning, match="no epoch has a finite validation loss, so best_params are those before"):
+        run = train((X, X[:, :1]), recipe, validation=(X * 1e30, X[:, :1]))
+    assert run.best_epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ((X, Y[:3]), "x has 4 rows and {}y has 3"),
+        ((X, Y, np.ones(3)), "x has 4 rows and {}y has 4 and {}weight has 3"),
+    ],
+)
+def test_make_run_compares_lengths_while_it_is_traced(data, sentence):
+    run = make_run(RECIPE, epochs=1, batch_size=2)
+    arrays = tuple(jnp.asarray(part) for part in data)
+    with pytest.raises(ValueError, match=sentence.format("", "")):
+        jax.jit(run)(KEY, arrays)
+    with pytest.raises(ValueError, match="validation " + sentence.format("validation ", "validation ")):
+        jax.jit(run)(KEY, (X, Y), arrays)
+
+
+def test_make_run_refuses_wrong_options_at_once():
+    with pytest.raises(TypeError, match="early_stopping is 3; give an EarlyStopping"):
+        make_run(RECIPE, epochs=1, batch_size=2, early_stopping=3)
+    with pytest.raises(ValueError, match="metrics has the name 'loss'"):
+        make_run(RECIPE, epochs=1, batch_size=2, metrics={"loss": metrics.accuracy})
 
 
 @pytest.mark.parametrize(

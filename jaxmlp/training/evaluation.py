@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -75,12 +76,15 @@ def evaluate(
 
 
 def _outputs(recipe: Recipe, params: Params, x: Array) -> Array:
-    n = x.shape[0]
-    if n <= EVALUATION_ROWS:
+    n, size = x.shape[0], EVALUATION_ROWS
+    if n <= size:
         return recipe.net.apply(params, x)
-    slices = -(-n // EVALUATION_ROWS)
-    padded = jnp.concatenate([x, jnp.zeros((slices * EVALUATION_ROWS - n, *x.shape[1:]), x.dtype)])
-    outputs = lax.map(
-        lambda rows: recipe.net.apply(params, rows), padded.reshape(slices, EVALUATION_ROWS, *x.shape[1:])
-    )
-    return outputs.reshape(slices * EVALUATION_ROWS, *outputs.shape[2:])[:n]
+
+    def one_slice(i: Array, outputs: Array) -> Array:
+        begin = jnp.minimum(i * size, n - size)  # the last slice overlaps the one before it
+        of_slice = recipe.net.apply(params, lax.dynamic_slice_in_dim(x, begin, size))
+        return lax.dynamic_update_slice_in_dim(outputs, of_slice, begin, 0)
+
+    shape = jax.eval_shape(recipe.net.apply, params, x[:size])
+    empty = jnp.zeros((n, *shape.shape[1:]), shape.dtype)
+    return lax.fori_loop(0, -(-n // size), one_slice, empty)

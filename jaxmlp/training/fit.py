@@ -100,7 +100,8 @@ def fit(
     """Train a model: the whole run is one compiled program, early stopping included.
 
     Every epoch visits every row once, in a new random order; the last batch may be smaller. A second call
-    with the same recipe and shapes compiles nothing, nor does one with other numbers in ``hyper``.
+    with the same recipe and shapes compiles nothing, nor does one with other numbers in ``hyper``; a recipe or a
+    metric that is built anew does, so build them outside of loops.
 
     Args:
         recipe: what is trained, and how; or a function from ``hyper`` to it.
@@ -116,7 +117,7 @@ def fit(
             validation data); None runs all epochs.
         metrics: what to compute after each epoch, by name: on the validation data, or on the training data
             where there is none.
-        progress: show a bar where the terminal can and tqdm is installed.
+        progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         chunk: epochs from one look of the host to the next; chosen by time unless given.
 
     Returns:
@@ -129,7 +130,7 @@ def fit(
             out of their range.
 
     Warns:
-        RuntimeWarning: the run diverged.
+        RuntimeWarning: the run diverged, or no epoch has a finite loss to be judged by.
         UserWarning: ``batch_size`` exceeds the rows.
 
     Example:
@@ -178,6 +179,13 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
+    elif run.epochs and not run.best_epoch:
+        warnings.warn(
+            "no epoch has a finite validation loss, so best_params are those before the first epoch; "
+            "scale the validation data as the training data",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return run
 
 
@@ -221,6 +229,9 @@ def _interruptible() -> Iterator[threading.Event]:
         yield interrupted
         return
     usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.SIG_IGN:  # as in the background of a shell script, where Ctrl-C is meant for others
+        yield interrupted
+        return
 
     def first(number: int, frame: types.FrameType | None) -> None:
         del number, frame
@@ -237,7 +248,8 @@ def _interruptible() -> Iterator[threading.Event]:
 @contextlib.contextmanager
 def _progress_bar(wanted: bool, epochs: int) -> Iterator[Any]:
     """Yield a function that shows an epoch and its losses, or does nothing."""
-    if not (wanted and sys.stderr is not None and sys.stderr.isatty()):
+    on_screen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    if not (wanted and on_screen):
         yield lambda epoch, state: None
         return
     try:

@@ -1,6 +1,8 @@
 """What ``fit`` is given, checked on the host and brought to the device."""
 
 import functools
+import itertools
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 from jaxmlp import checks, losses
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
-from jaxmlp.training.program import Inputs, Program, keys_of
+from jaxmlp.training.program import Inputs, Program, keys_of, refuse_other_types
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.types import Batch, Metric, Params
 
@@ -31,32 +33,30 @@ def prepare(
     metrics: Mapping[str, Metric] | None,
 ) -> tuple[Program, Inputs, Params]:
     """Check all that ``fit`` is given and sort it into structure (the program) and data (its inputs)."""
+    checks.random_key("key", key)
+    refuse_other_types(early_stopping, metrics)
     hyper = _hyper(hyper)
-    made = resolve(recipe, hyper)
-    _refuse_other_types(key, early_stopping, metrics)
+    made = resolve(recipe, hyper)  # from Python's numbers, which are checked
     if params is not None:
-        _refuse_other_params(made, params)
-        params = jax.tree.map(functools.partial(jnp.array, copy=True), params)
+        params = _params(made, params)
     train = _rows(made, params, "", data)
-    held_out = None if validation is None else _rows(made, params, "validation ", validation)
-    if held_out is not None and held_out.x.shape[1:] != train.x.shape[1:]:
-        raise ValueError(
-            f"validation x has rows of shape {held_out.x.shape[1:]}, x of shape {train.x.shape[1:]}; "
-            "give both the same features"
-        )
+    held_out = None
+    if validation is not None:
+        held_out = _rows(made, params, "validation ", validation, features=train.x.shape[1:])
     program = Program(
         recipe=recipe,
         epochs=checks.whole_number("epochs", epochs, 1),
         batch_size=_batch_size(batch_size, len(train.x)),
         metrics=tuple((metrics or {}).items()),
     )
-    return program, Inputs(_keys_of(key), train, held_out, hyper, early_stopping), params
+    floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
+    return program, Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping)), params
 
 
 _keys_of = jax.jit(keys_of)
 
 
-def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:
+def _rows(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:
     """Check one data set: (x, y) or (x, y, weight)."""
     if not isinstance(rows, tuple | list) or len(rows) not in (2, 3):
         what = f"{len(rows)} parts" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"
@@ -68,23 +68,34 @@ def _rows(recipe: Recipe, params: Params, of: str, rows: Any) -> Batch:
             f"{of}x has shape {x.shape}, but sizes[0] of the net is {sizes[0]}; "
             f"give x of shape (rows, {sizes[0]}), or a net with as many inputs as x has columns"
         )
+    if features is not None and x.shape[1:] != features:
+        raise ValueError(f"{of}x has rows of shape {x.shape[1:]}, x of shape {features}; give both the same features")
     y = checks.array(f"{of}y", rows[1])
     checks.same_rows(**{f"{of}x": x, f"{of}y": y})
-    weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], x)
+    weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], len(x))
     x_floats = checks.to_floats(f"{of}x", x)
     outputs = sizes[-1] if sizes is not None else _outputs(recipe, params, x_floats)
     return Batch(x_floats, losses.targets_for(recipe.loss, f"{of}y", y, outputs), weight)
 
 
-def _weight(name: str, values: Any, x: Any) -> jax.Array:
+def _weight(name: str, values: Any, rows: int) -> jax.Array:
     weight = checks.array(name, values)
-    checks.same_rows(x=x, **{name: weight})
-    if weight.ndim != 1 or bool((weight < 0).any()) or not bool((weight > 0).any()):
-        raise ValueError(
-            f"{name} has shape {weight.shape} and sum {weight.sum()}; "
-            "give one number of at least 0 per row, not all of them 0"
-        )
+    if weight.shape != (rows,):
+        raise ValueError(f"{name} has shape {weight.shape}; give one number for each of the {rows} rows")
+    if bool((weight < 0).any()):
+        at = int(np.argwhere(np.asarray(weight) < 0)[0][0])
+        raise ValueError(f"{name} is {weight[at]} at row {at}; give numbers of at least 0")
+    if not bool((weight > 0).any()):
+        raise ValueError(f"{name} is 0 at every row; give some rows a weight above 0")
     return checks.to_floats(name, weight)
+
+
+def _rule(early_stopping: EarlyStopping | None) -> EarlyStopping | None:
+    """Return the rule with numbers of fixed types, so that no other type of number compiles anew."""
+    if early_stopping is None:
+        return None
+    patience, min_delta = early_stopping.patience, early_stopping.min_delta
+    return EarlyStopping(jnp.asarray(patience, jnp.int32), jnp.asarray(min_delta, jnp.zeros(()).dtype))
 
 
 def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int:
@@ -98,27 +109,35 @@ def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int:
     return int(shape[-1])
 
 
-def _refuse_other_params(recipe: Recipe, params: Params) -> None:
-    flatten = jax.tree_util.tree_flatten_with_path
-    wanted, given = (
-        {f"params{jax.tree_util.keystr(path)}": jnp.shape(leaf) for path, leaf in flatten(tree)[0]}
-        for tree in (jax.eval_shape(recipe.net.init, jax.random.key(0)), params)
-    )
-    for path in sorted(wanted.keys() | given.keys()):
-        if wanted.get(path) != given.get(path):
-            seen = f"has shape {given[path]}" if path in given else "is missing"
-            want = f"shape {wanted[path]}" if path in wanted else "nothing there"
-            raise ValueError(f"{path} {seen}, but the net has {want}; give what init of this net returns")
+def _params(recipe: Recipe, params: Params) -> Params:
+    """Return a copy of the parameters: jit may hand an argument on as its result, and the run donates those."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params)):
+        raise TypeError("params are traced, and fit works on the host; inside jit or vmap use training.make_run")
+    if isinstance(recipe.net, MLP):
+        wanted = [shape for pair in itertools.pairwise(recipe.net.sizes) for shape in (pair, pair[1:])]
+        given = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
+        if given != wanted:
+            raise ValueError(f"params have the shapes {given}, but the net's are {wanted}; give what its init returns")
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) or not bool(jnp.isfinite(leaf).all()):
+            raise ValueError(f"params{jax.tree_util.keystr(path)} holds other than finite floats; convert or mend it")
+    return jax.tree.map(functools.partial(jnp.array, copy=True), params)
 
 
 def _hyper(hyper: Any) -> Any:
+    """Return the hyperparameters as Python floats."""
     if hyper is None:
         return None
     for path, leaf in jax.tree_util.tree_flatten_with_path(hyper, is_leaf=lambda leaf: leaf is None)[0]:
-        number = not isinstance(leaf, bool | str) and np.ndim(leaf) == 0 and leaf is not None
-        if not number or not np.issubdtype(np.asarray(leaf).dtype, np.number):
-            raise TypeError(f"hyper{jax.tree_util.keystr(path)} is {leaf!r}; give a single number")
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.zeros(()).dtype), hyper)
+        name = f"hyper{jax.tree_util.keystr(path)}"
+        if isinstance(leaf, jax.core.Tracer):
+            raise TypeError(f"{name} is traced, and fit works on the host; inside jit or vmap use training.make_run")
+        real = leaf is not None and not isinstance(leaf, bool | str) and np.ndim(leaf) == 0
+        if not real or not jnp.issubdtype(jnp.result_type(leaf), jnp.number):
+            raise TypeError(f"{name} is {leaf!r}; give a single number")
+        if not math.isfinite(float(leaf)):
+            raise ValueError(f"{name} is {leaf!r}; give a finite number")
+    return jax.tree.map(float, hyper)
 
 
 def _batch_size(batch_size: int, n: int) -> int:
@@ -130,16 +149,3 @@ def _batch_size(batch_size: int, n: int) -> int:
             stacklevel=4,
         )
     return min(batch_size, n)
-
-
-def _refuse_other_types(key: Any, early_stopping: Any, metrics: Any) -> None:
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    older = getattr(key, "dtype", None) == jnp.uint32 and key.shape == (2,)
-    if not older and not (typed and key.ndim == 0):
-        raise TypeError(f"key is {key!r}; give one random key, such as jax.random.key(0)")
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
-        raise TypeError(f"early_stopping is {early_stopping!r}; give an EarlyStopping(patience=...) or None")
-    if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
-        raise TypeError(f"metrics is {metrics!r}; give functions by name, such as {{'accuracy': accuracy}}")
-    if metrics is not None and "loss" in metrics:
-        raise ValueError("metrics has the name 'loss', which the history already holds; give it another name")

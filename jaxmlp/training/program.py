@@ -118,8 +118,8 @@ def make_run(
         The function ``run``, whose result has arrays of shape (epochs,) in its history.
 
     Raises:
-        TypeError: ``epochs`` or ``batch_size`` is no whole number.
-        ValueError: one of them is below 1.
+        TypeError: an argument of the wrong kind.
+        ValueError: ``epochs`` or ``batch_size`` below 1; when it is run, data of unequal length.
 
     Example:
         >>> from jaxmlp import losses, optimizers
@@ -132,6 +132,7 @@ def make_run(
         >>> three.history["train/loss"].shape, bool(jnp.all(three.history["train/loss"][:, -1] < 0.01))
         ((3, 50), True)
     """
+    refuse_other_types(early_stopping, metrics)
     program = Program(
         recipe=recipe,
         epochs=checks.whole_number("epochs", epochs, 1),
@@ -140,11 +141,21 @@ def make_run(
     )
 
     def run(key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None) -> RunState:
-        held_out = None if validation is None else Batch(*validation)
-        inputs = Inputs(keys_of(key), Batch(*train), held_out, hyper, early_stopping)
+        held_out = None if validation is None else _batch("validation ", validation)
+        inputs = Inputs(keys_of(key), _batch("", train), held_out, hyper, early_stopping)
         return advance(program, inputs, start(program, inputs, params), program.epochs)
 
     return run
+
+
+def refuse_other_types(early_stopping: Any, metrics: Any) -> None:
+    """Refuse what is no stopping rule, and what are no metrics by name."""
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise TypeError(f"early_stopping is {early_stopping!r}; give an EarlyStopping(patience=...) or None")
+    if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
+        raise TypeError(f"metrics is {metrics!r}; give functions by name, such as {{'accuracy': accuracy}}")
+    if metrics is not None and "loss" in metrics:
+        raise ValueError("metrics has the name 'loss', which the history already holds; give it another name")
 
 
 def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
@@ -227,6 +238,12 @@ def keys_of(root: Key) -> Keys:
     return Keys(*keys)
 
 
+def _batch(of: str, rows: Any) -> Batch:
+    batch = Batch(*rows)
+    checks.same_rows(**{f"{of}{name}": part for name, part in batch._asdict().items() if part is not None})
+    return batch
+
+
 def _gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:
     """Return the batch that begins at a place of the order, and how much its rows count in all.
 
@@ -275,6 +292,7 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
     return state._replace(
         epoch=state.epoch + 1,
         step=jnp.zeros_like(state.step),
+        stride=jnp.full_like(state.stride, steps_per_epoch(program, inputs)),
         loss=jnp.zeros_like(state.loss),
         best_params=jax.tree.map(functools.partial(jnp.where, better), state.params, state.best_params),
         best_value=jnp.where(better, value, state.best_value),
