@@ -1,8 +1,7 @@
 """Data: scaling, splits, and the order of batches.
 
-Scalers are pytrees with ``fit``, ``apply`` and ``invert``; fit them on the training part only, or the test
-set leaks into the model. Random order is a keyed bijection of the row numbers: nothing is sorted, nothing
-is stored, and the order of any epoch can be had at any time from its key.
+Scalers are pytrees with ``fit``, ``apply`` and ``invert``; fit them on the training part only, or the test set leaks
+into the model. Random order is a keyed bijection of the row numbers: nothing is sorted, and nothing is stored.
 """
 
 import math
@@ -276,8 +275,7 @@ def _ends(n: int, parts: Sequence[float]) -> NDArray[Any]:
 
 def _stratified_parts(labels: NDArray[Any], parts: Sequence[float]) -> NDArray[Any]:
     """Give each row of sorted labels its part: shares rounded down, and what is over to whom it is owed."""
-    part_of_row = []
-    owed = np.zeros(len(parts))
+    part_of_row, owed = [], np.zeros(len(parts))
     for count in np.unique(labels, return_counts=True)[1]:
         share = np.asarray(parts) / np.sum(parts) * count
         want = np.floor(share).astype(int)

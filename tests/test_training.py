@@ -15,7 +15,7 @@ from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.training import Recipe, StopReason, evaluation, fit, make_run, train_step
 from jaxmlp.training import fit as fit_function
-from jaxmlp.training import program as compiled
+from jaxmlp.training import state as standing
 from jaxmlp.types import Batch
 
 fit_module = sys.modules["jaxmlp.training.fit"]
@@ -37,7 +37,7 @@ def by_value(state):
 
 def plain_loop(net, optimizer, x, y, weight=None, *, epochs, batch_size, key, keep=None):
     """Training as one would write it without this library, from the same keys: no padding, no scan."""
-    keys = compiled.Keys(*(jax.random.fold_in(key, purpose) for purpose in range(3)))
+    keys = standing.Keys(*(jax.random.fold_in(key, purpose) for purpose in range(3)))
     weight = np.ones(len(x)) if weight is None else weight
     params = net.init(keys.init)
     state = optimizer.init(params)
@@ -86,7 +86,7 @@ class TestTheRun:
         np.testing.assert_allclose(run.history["train/loss"], means, rtol=1e-11)
 
     def test_every_purpose_has_a_key_of_its_own(self):
-        keys = [tuple(jax.random.key_data(key).tolist()) for key in compiled.keys_of(KEY)]
+        keys = [tuple(jax.random.key_data(key).tolist()) for key in standing.keys_of(KEY)]
         assert len(set(keys)) == 3
         assert keys == [tuple(jax.random.key_data(jax.random.fold_in(KEY, i)).tolist()) for i in range(3)]
 
@@ -122,7 +122,7 @@ class TestTheRun:
         state = jax.jit(make_run(recipe, **options))(KEY, *arrays, params=given)
         fitted = fit(recipe, TRAIN, validation=VALIDATION, key=KEY, params=given, **options)
         assert int(state.epoch) == fitted.epochs < 60
-        assert int(state.stop) == compiled.STOPPED_EARLY
+        assert int(state.stop) == standing.STOPPED_EARLY
         for name, curve in fitted.history.items():
             np.testing.assert_allclose(state.history[name][: fitted.epochs], curve, rtol=1e-3)
             assert jnp.isnan(state.history[name][fitted.epochs :]).all()
@@ -262,7 +262,7 @@ class TestTheRun:
 
     def test_one_step_is_a_step_of_the_run(self):
         full = fit(RECIPE, TRAIN, epochs=1, batch_size=40, key=KEY)
-        params = NET.init(compiled.keys_of(KEY).init)
+        params = NET.init(standing.keys_of(KEY).init)
         batch = Batch(jnp.asarray(TRAIN[0], jnp.float32), jnp.asarray(TRAIN[1]))
         step = train_step(RECIPE, params, RECIPE.optimizer.init(params), batch)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), step.params, full.params)
@@ -384,7 +384,7 @@ class TestDivergence:
         run = make_run(recipe, epochs=6, batch_size=7)
         rates = jnp.array([0.05, 1e30, 0.1])
         states = jax.jit(jax.vmap(run, in_axes=(None, None, None, 0)))(KEY, arrays, None, rates)
-        assert states.stop.tolist() == [compiled.RUNNING, compiled.DIVERGED, compiled.RUNNING]
+        assert states.stop.tolist() == [standing.RUNNING, standing.DIVERGED, standing.RUNNING]
         assert states.epoch.tolist() == [6, 0, 6]
         for member, rate in ((0, 0.05), (2, 0.1)):
             alone = fit(recipe, (X, Y), epochs=6, batch_size=7, key=KEY, hyper=rate)

@@ -1,12 +1,14 @@
 """Training: what is trained, one step, the whole run as one program, and the host around it.
 
 In reading order: ``recipe`` says what is trained and how, ``evaluation`` how good it is, ``step`` is one step of
-gradient descent, ``program`` the compiled run, ``inputs`` what it is given, ``fit`` the call that a person makes.
+gradient descent, ``state`` where a run stands, ``program`` the compiled run, ``inputs`` checks what it is given, and
+``fit`` is the call that a person makes.
 """
 
 from jaxmlp.training.fit import Run, StopReason, fit
-from jaxmlp.training.program import RunState, make_run
+from jaxmlp.training.program import make_run
 from jaxmlp.training.recipe import Recipe
+from jaxmlp.training.state import RunState
 from jaxmlp.training.step import train_step
 
 __all__ = ["Recipe", "Run", "RunState", "StopReason", "fit", "make_run", "train_step"]

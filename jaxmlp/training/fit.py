@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.early_stopping import EarlyStopping
-from jaxmlp.training import program as compiled
 from jaxmlp.training.inputs import prepare
-from jaxmlp.training.program import RunState
+from jaxmlp.training.program import advance, start
 from jaxmlp.training.recipe import AnyRecipe
+from jaxmlp.training.state import DIVERGED, RUNNING, STOPPED_EARLY, RunState, history_names
 from jaxmlp.types import Key, Metric, Params
 
 SECONDS_PER_CHUNK = 0.2
@@ -161,7 +161,7 @@ def fit(
     began = time.perf_counter()
     with _interruptible() as interrupted, _progress_bar(progress, program.epochs) as bar:
         epoch, pace = 0, 1
-        while epoch < program.epochs and int(state.stop) == compiled.RUNNING and not interrupted.is_set():
+        while epoch < program.epochs and int(state.stop) == RUNNING and not interrupted.is_set():
             chunk_began = time.perf_counter()
             state = _advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
@@ -170,7 +170,7 @@ def fit(
             pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
     run_seconds = time.perf_counter() - began
 
-    names = compiled.history_names(program, inputs)
+    names = history_names(program, inputs)
     run = _to_run(state, names, compile_seconds, run_seconds, complete=epoch == program.epochs)
     if run.diverged_at is not None:
         warnings.warn(
@@ -189,9 +189,9 @@ def fit(
     return run
 
 
-_start = functools.partial(jax.jit, static_argnums=0)(compiled.start)
+_start = functools.partial(jax.jit, static_argnums=0)(start)
 # The state is this module's own, so its buffers may be reused; nothing of the user's is ever donated.
-_advance = functools.partial(jax.jit, static_argnums=0, donate_argnums=2)(compiled.advance)
+_advance = functools.partial(jax.jit, static_argnums=0, donate_argnums=2)(advance)
 
 
 def _next_pace(pace: int, ran: int, seconds: float) -> int:
@@ -201,9 +201,9 @@ def _next_pace(pace: int, ran: int, seconds: float) -> int:
 
 def _to_run(state: RunState, names: list[str], compile_seconds: float, run_seconds: float, *, complete: bool) -> Run:
     epochs, stop = int(state.epoch), int(state.stop)
-    if stop == compiled.DIVERGED:
+    if stop == DIVERGED:
         reason = StopReason.DIVERGED
-    elif stop == compiled.STOPPED_EARLY:
+    elif stop == STOPPED_EARLY:
         reason = StopReason.STOPPED_EARLY
     else:
         reason = StopReason.COMPLETE if complete else StopReason.INTERRUPTED

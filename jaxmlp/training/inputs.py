@@ -14,8 +14,8 @@ import numpy as np
 from jaxmlp import checks, losses
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
-from jaxmlp.training.program import Inputs, Program, keys_of, refuse_other_types
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
+from jaxmlp.training.state import Inputs, Program, keys_of, refuse_other_types
 from jaxmlp.types import Batch, Metric, Params
 
 

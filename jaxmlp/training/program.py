@@ -9,86 +9,33 @@ Randomness is a function of purpose and time, ``fold_in(fold_in(key, purpose), s
 carried, so the result does not depend on where the host pauses the run.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxmlp import checks, data
-from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
+from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
+from jaxmlp.training.state import (
+    DIVERGED,
+    RUNNING,
+    STOPPED_EARLY,
+    Inputs,
+    Program,
+    RunState,
+    history_names,
+    keys_of,
+    refuse_other_types,
+    steps_per_epoch,
+)
 from jaxmlp.training.step import train_step
 from jaxmlp.types import Batch, Key, Metric, Params
-
-RUNNING, STOPPED_EARLY, DIVERGED = range(3)
-"""Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """What decides the program: all that is structure. Equal ones share one compilation."""
-
-    recipe: AnyRecipe
-    epochs: int
-    batch_size: int
-    metrics: tuple[tuple[str, Metric], ...] = ()
-
-
-class Keys(NamedTuple):
-    """One random key for each purpose."""
-
-    init: Key  # the first parameters
-    order: Key  # folded with the epoch: the order of its rows
-    dropout: Key  # folded with the step, counted over the whole run: its masks
-
-
-class Inputs(NamedTuple):
-    """What the program is run on: all that is data."""
-
-    keys: Keys
-    train: Batch
-    validation: Batch | None = None
-    hyper: Any = None
-    early_stopping: EarlyStopping | None = None
-
-
-class RunState(NamedTuple):
-    """Where a run stands. Epochs and steps count those that are complete.
-
-    Attributes:
-        epoch: epochs run.
-        step: steps made in the epoch that has begun; 0 unless the run diverged in the midst of one.
-        stride: steps that the next turn tries.
-        params: the last parameters; if the run diverged, the last before it did.
-        opt_state: the optimizer's state.
-        loss: sum of the losses in the epoch that has begun, each step's weighing as much as its rows.
-        best_params: parameters after the epoch with the lowest validation loss (training loss where there is
-            no validation data).
-        best_value: that loss.
-        best_epoch: that epoch, counted from 1; 0 if there was none.
-        stopping: state of the early-stopping rule.
-        stop: 0 while running or complete, 1 stopped early, 2 diverged.
-        history: for each name one number per epoch, NaN for those not run; shape (epochs,).
-    """
-
-    epoch: Int[Array, ""]
-    step: Int[Array, ""]
-    stride: Int[Array, ""]
-    params: Params
-    opt_state: Params
-    loss: Float[Array, ""]
-    best_params: Params
-    best_value: Float[Array, ""]
-    best_epoch: Int[Array, ""]
-    stopping: EarlyStoppingState | None
-    stop: Int[Array, ""]
-    history: dict[str, Float[Array, "epochs"]]
 
 
 def make_run(
@@ -146,16 +93,6 @@ def make_run(
         return advance(program, inputs, start(program, inputs, params), program.epochs)
 
     return run
-
-
-def refuse_other_types(early_stopping: Any, metrics: Any) -> None:
-    """Refuse what is no stopping rule, and what are no metrics by name."""
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
-        raise TypeError(f"early_stopping is {early_stopping!r}; give an EarlyStopping(patience=...) or None")
-    if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
-        raise TypeError(f"metrics is {metrics!r}; give functions by name, such as {{'accuracy': accuracy}}")
-    if metrics is not None and "loss" in metrics:
-        raise ValueError("metrics has the name 'loss', which the history already holds; give it another name")
 
 
 def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
@@ -218,24 +155,6 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
 
     params, opt_state, loss = lax.fori_loop(state.step, end, one_step, (state.params, state.opt_state, state.loss))
     return state._replace(step=end, params=params, opt_state=opt_state, loss=loss)
-
-
-def history_names(program: Program, inputs: Inputs) -> list[str]:
-    """Return what the history holds, losses first."""
-    sets = ["train"] if inputs.validation is None else ["train", "validation"]
-    return [f"{of}/loss" for of in sets] + [f"{sets[-1]}/{name}" for name, _ in program.metrics]
-
-
-def steps_per_epoch(program: Program, inputs: Inputs) -> int:
-    """Return the number of batches that hold all rows, the last one perhaps not full."""
-    n = inputs.train.x.shape[0]
-    return -(-n // min(program.batch_size, n))
-
-
-def keys_of(root: Key) -> Keys:
-    """Return the keys of all purposes."""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, jnp.arange(len(Keys._fields)))
-    return Keys(*keys)
 
 
 def _batch(of: str, rows: Any) -> Batch:
