@@ -35,16 +35,16 @@ def unchecked():
 class Compilations:
     """Counts the programs that XLA builds."""
 
-    def __init__(self):
-        self.count = 0
+    count = 0
 
     def __call__(self, event, duration, **_):
         self.count += event == "/jax/core/compile/backend_compile_duration"
 
 
+COMPILATIONS = Compilations()
+jax.monitoring.register_event_duration_secs_listener(COMPILATIONS)
+
+
 @pytest.fixture
 def compilations():
-    counter = Compilations()
-    jax.monitoring.register_event_duration_secs_listener(counter)
-    yield counter
-    jax.monitoring.unregister_event_duration_listener(counter)
+    return COMPILATIONS

@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 import json
 
 import jax
@@ -16,18 +15,14 @@ from jaxmlp.types import Layer
 KEY = jax.random.key(0)
 
 
-class FlaxMLP(nnx.Module):
+def flax_mlp(params, activation):
     """The reference, written with Flax."""
-
-    def __init__(self, sizes, activation):
-        rngs = nnx.Rngs(0)
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
-        self.activation = activation
-
-    def __call__(self, x):
-        for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
-        return self.layers[-1](x)
+    layers = []
+    for w, b in params:
+        linear = nnx.Linear(*w.shape, rngs=nnx.Rngs(0))
+        linear.kernel, linear.bias = nnx.Param(w), nnx.Param(b)
+        layers += [linear, activation]
+    return nnx.Sequential(*layers[:-1])
 
 
 @pytest.mark.parametrize(("name", "reference"), [("relu", nnx.relu), ("tanh", nnx.tanh), ("sigmoid", nnx.sigmoid)])
@@ -38,15 +33,13 @@ def test_forward_and_gradients_equal_flax(name, reference, x64):
     labels = jnp.arange(11) % 3
 
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        theirs = FlaxMLP(net.sizes, reference)
-        for layer, (w, b) in zip(theirs.layers, params, strict=True):
-            layer.kernel, layer.bias = nnx.Param(w), nnx.Param(b)
+        theirs = flax_mlp(params, reference)
         outputs = theirs(x)
         gradient = nnx.grad(lambda m: losses.softmax_cross_entropy(m(x), labels).mean())(theirs)
     np.testing.assert_allclose(net.apply(params, x), outputs, rtol=1e-12)
     ours = jax.grad(lambda p: losses.softmax_cross_entropy(net.apply(p, x), labels).mean())(params)
     for i, (w, b) in enumerate(ours):
-        layer = gradient.layers[i]
+        layer = gradient.layers[2 * i]
         np.testing.assert_allclose(w, layer.kernel[...], rtol=1e-9, atol=1e-14)
         np.testing.assert_allclose(b, layer.bias[...], rtol=1e-9, atol=1e-14)
 
