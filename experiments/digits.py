@@ -2,8 +2,9 @@
 
     python -m experiments.digits
 
-Data: scikit-learn's 1,797 real digits of 8 x 8 pixels; 70 % train, 15 % validation, 15 % test, stratified.
-Expected: 97.5 % of the test digits read right (96.9 to 98.1 over other splits), in seconds on two CPU cores.
+Data: scikit-learn's 1,797 real digits of 8 x 8 pixels; 80 % train, 10 % validation, 10 % test, stratified.
+Expected: 98.2 % of the test digits read right, on average over five seeds; over six splits (--seed 0 to 5) 98.0 %,
+from 96.1 to 98.9. Seconds on two CPU cores.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ class Config:
     """Rows of a training step."""
     epochs: int = 200
     """Epochs at most."""
-    patience: int = 20
+    patience: int = 30
     """Epochs without a better validation loss before the run stops."""
     seed: int = 0
     """Decides the split and all that is random in training."""
@@ -112,7 +113,7 @@ def run(config: Config) -> Result:
 def load(seed: int) -> list[tuple[NDArray[Any], ...]]:
     """Return the training, validation and test parts, scaled by what the training part shows."""
     x, y = load_digits(return_X_y=True)
-    parts = data.split((x, y), (0.7, 0.15, 0.15), key=jax.random.key(seed), stratify=y)
+    parts = data.split((x, y), (0.8, 0.1, 0.1), key=jax.random.key(seed), stratify=y)
     scaler = data.StandardScaler.fit(parts[0][0])
     return [(scaler.apply(x), y) for x, y in parts]
 
