@@ -102,6 +102,25 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     raise ValueError(f"{name} is {value!r}; {hint}: {', '.join(known)}")
 
 
+def not_traced(name: str, value: Any) -> None:
+    """Refuse a traced value where a function works on the host.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+
+    Raises:
+        TypeError: ``value`` is traced.
+
+    Example:
+        >>> not_traced("key", jax.random.key(0))
+    """
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
+        )
+
+
 def array(name: str, values: Any) -> NDArray[Any] | jax.Array:
     """Return ``values`` as an array of finite real numbers, one or more rows of them.
 
@@ -126,8 +145,7 @@ def array(name: str, values: Any) -> NDArray[Any] | jax.Array:
         Traceback (most recent call last):
         ValueError: x holds NaN or infinity in 1 place, the first at index (1, 1); fill or drop such rows first
     """
-    if isinstance(values, jax.core.Tracer):
-        raise TypeError(_traced(name))
+    not_traced(name, values)
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} is a masked array with masked entries; fill or drop them first")
     if hasattr(values, "toarray"):
@@ -158,8 +176,7 @@ def random_key(name: str, key: Any) -> None:
         Traceback (most recent call last):
         TypeError: key is 0; give one random key, such as jax.random.key(0)
     """
-    if isinstance(key, jax.core.Tracer):
-        raise TypeError(_traced(name))
+    not_traced(name, key)
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0
     older = getattr(key, "dtype", None) == jnp.uint32 and getattr(key, "shape", None) == (2,)
     if not (typed or older):
@@ -212,10 +229,6 @@ def to_floats(name: str, values: NDArray[Any] | jax.Array) -> jax.Array:
         floats = values.astype(dtype)
     _refuse_infinite(name, floats, "scale them first", f"numbers too large for {dtype.name}")
     return jnp.asarray(floats)
-
-
-def _traced(name: str) -> str:
-    return f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
 
 
 def _to_numpy(name: str, values: Any) -> NDArray[Any]:

@@ -449,6 +449,12 @@ class TestTheHost:
         assert ("3/3 " in printed and f"train/loss={run.history['train/loss'][-1]:.4g}]" in printed) is shown
         assert bool(printed) is shown
 
+    def test_progress_is_shown_in_notebooks(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+        monkeypatch.setitem(sys.modules, "ipykernel", threading)  # any module: only its name is asked for
+        fit(RECIPE, TRAIN, epochs=3, batch_size=7, key=KEY)
+        assert "3/3 " in capsys.readouterr().err
+
     def test_without_tqdm_there_is_no_bar_and_no_fuss(self, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, "tqdm.auto", None)
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

@@ -4,9 +4,9 @@
 
 Trains the same network on the same data for the same epochs with ``training.fit`` and with scikit-learn,
 Keras 3 on JAX and Flax NNX, in turns, and reports microseconds per step, shuffling included. Expected as
-multiples of jaxmlp's time on the two networks, +- 25 % from run to run: scikit-learn 19 and 11, Keras 9
-and 5, NNX 7 and 3.6, for steps this small cost less than their dispatch from Python; 0.9 for NNX with its
-epoch written as one ``lax.scan``, which leaves nothing to dispatch. Two minutes on a CPU with two cores.
+multiples of jaxmlp's time on the two networks: scikit-learn 18 to 21 and 11 to 12, Keras 7 to 10 and 4 to 6,
+NNX 5 to 8 and 3 to 4, for steps this small cost less than their dispatch from Python; 0.8 to 0.95 for NNX with
+its epoch written as one ``lax.scan``, which leaves nothing to dispatch. Two minutes on a CPU with two cores.
 """
 
 import dataclasses

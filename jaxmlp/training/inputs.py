@@ -111,8 +111,8 @@ def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int:
 
 def _params(recipe: Recipe, params: Params) -> Params:
     """Return a copy of the parameters: jit may hand an argument on as its result, and the run donates those."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params)):
-        raise TypeError("params are traced, and fit works on the host; inside jit or vmap use training.make_run")
+    for leaf in jax.tree.leaves(params):
+        checks.not_traced("params", leaf)
     if isinstance(recipe.net, MLP):
         wanted = [shape for pair in itertools.pairwise(recipe.net.sizes) for shape in (pair, pair[1:])]
         given = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
@@ -130,8 +130,7 @@ def _hyper(hyper: Any) -> Any:
         return None
     for path, leaf in jax.tree_util.tree_flatten_with_path(hyper, is_leaf=lambda leaf: leaf is None)[0]:
         name = f"hyper{jax.tree_util.keystr(path)}"
-        if isinstance(leaf, jax.core.Tracer):
-            raise TypeError(f"{name} is traced, and fit works on the host; inside jit or vmap use training.make_run")
+        checks.not_traced(name, leaf)
         real = leaf is not None and not isinstance(leaf, bool | str) and np.ndim(leaf) == 0
         if not real or not jnp.issubdtype(jnp.result_type(leaf), jnp.number):
             raise TypeError(f"{name} is {leaf!r}; give a single number")

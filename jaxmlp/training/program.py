@@ -30,6 +30,7 @@ from jaxmlp.training.state import (
     Program,
     RunState,
     history_names,
+    judged_by,
     keys_of,
     refuse_other_types,
     steps_per_epoch,
@@ -198,7 +199,7 @@ def _look_closer(state: RunState) -> RunState:
 
 def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
     """Evaluate, remember the best, ask the stopping rule, and begin the next epoch."""
-    of = _evaluated(inputs)
+    of = judged_by(inputs)
     values = {"train/loss": state.loss / _total_weight(inputs.train)}
     if inputs.validation is not None or program.metrics:
         measured = evaluate(recipe, state.params, getattr(inputs, of), program.metrics)
@@ -223,10 +224,6 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
             for name, entries in state.history.items()
         },
     )
-
-
-def _evaluated(inputs: Inputs) -> str:
-    return "train" if inputs.validation is None else "validation"
 
 
 def _total_weight(rows: Batch) -> Array | float:

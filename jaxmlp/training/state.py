@@ -80,10 +80,16 @@ class RunState(NamedTuple):
     history: dict[str, Float[Array, "epochs"]]
 
 
+def judged_by(inputs: Inputs) -> str:
+    """Return the data set that is evaluated after each epoch, and whose loss says which epoch is the best."""
+    return "train" if inputs.validation is None else "validation"
+
+
 def history_names(program: Program, inputs: Inputs) -> list[str]:
     """Return what the history holds, losses first."""
-    sets = ["train"] if inputs.validation is None else ["train", "validation"]
-    return [f"{of}/loss" for of in sets] + [f"{sets[-1]}/{name}" for name, _ in program.metrics]
+    of = judged_by(inputs)
+    names = ["train/loss", f"{of}/loss", *(f"{of}/{name}" for name, _ in program.metrics)]
+    return list(dict.fromkeys(names))
 
 
 def steps_per_epoch(program: Program, inputs: Inputs) -> int:
