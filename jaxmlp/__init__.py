@@ -9,14 +9,18 @@ from types import ModuleType as _ModuleType
 __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "types",  # the vocabulary: Layer, Params, Batch, Loss, Metric
     "checks",  # bad input, refused by a sentence
+    "masks",  # which of the parameters a transform acts on
     # -- the model --
     "activations",  # threshold, sigmoid, tanh, relu, leaky_relu, softmax
     "initializers",  # which initializer suits which activation
+    "regularizers",  # dropout and other noise, penalties, constraints, clipping, averaging
     "mlp",  # MLP: init and apply; dropout inside
     "losses",  # one number per row
     "metrics",  # what a person reads: accuracy, mean squared error
     # -- how it learns --
     "optimizers",  # one published method per file
+    "schedules",  # the learning-rate ladder, and what optax lacks
+    "chains",  # what a chain's state tells: its order, and where to evaluate
     "early_stopping",  # the patience rule as init/update
     # -- running it --
     "data",  # scaling, splits, the order of batches

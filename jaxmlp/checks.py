@@ -204,6 +204,47 @@ def same_rows(**arrays: Any) -> None:
         raise ValueError(f"{counts}; give as many rows in each")
 
 
+def same_structure(**trees: Any) -> None:
+    """Refuse two pytrees that differ in structure or in the shape of a leaf; name the path where they do.
+
+    Args:
+        **trees: two pytrees of arrays by their names.
+
+    Raises:
+        ValueError: they differ, or the second is None as a whole.
+
+    Example:
+        >>> same_structure(updates={"w": np.zeros(2)}, params={"w": np.zeros(2)})
+        >>> same_structure(updates=[np.zeros(2)], params=[np.zeros(3)])
+        Traceback (most recent call last):
+        ValueError: params have shape (3,) at [0], updates have shape (2,); give updates of the same structure as params
+    """
+    (name, tree), (other_name, other) = trees.items()
+    (leaves, structure), (other_leaves, other_structure) = jax.tree.flatten(tree), jax.tree.flatten(other)
+    alike = structure == other_structure  # type: ignore[operator]  # JAX's stub knows of no __eq__
+    if alike and list(map(jnp.shape, leaves)) == list(map(jnp.shape, other_leaves)):
+        return
+    if other is None:
+        raise ValueError(f"{other_name} is None; hand {other_name} over as well, as in update(updates, state, params)")
+    advice = f"give {name} of the same structure as {other_name}"
+    shapes, other_shapes = _shapes(tree), _shapes(other)
+    for path in other_shapes | shapes:
+        seen, wanted = shapes.get(path, "nothing"), other_shapes.get(path, "nothing")
+        if seen != wanted:
+            raise ValueError(f"{other_name} have {wanted} at {path}, {name} have {seen}; {advice}")
+    kinds = " and ".join(str(jax.tree.structure(t)) for t in (other, tree))
+    raise ValueError(f"{other_name} and {name} are of different kinds, {kinds}; {advice}")
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    """Return what stands at each path of a pytree, in words."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda leaf: leaf is None)[0]
+    return {
+        jax.tree_util.keystr(path) or "the root": "None" if leaf is None else f"shape {jnp.shape(leaf)}"
+        for path, leaf in leaves
+    }
+
+
 def to_floats(name: str, values: NDArray[Any] | jax.Array) -> jax.Array:
     """Return an array as floats of JAX's default width on its default device.
 

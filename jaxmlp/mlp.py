@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 from jaxmlp import checks
 from jaxmlp.activations import ACTIVATIONS, identity, softmax
 from jaxmlp.initializers import INITIALIZERS, initializer_for
-from jaxmlp.types import Activation, Initializer, Key, Layer, Scalar, like
+from jaxmlp.regularizers import dropout
+from jaxmlp.types import Activation, Initializer, Key, Layer, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,32 +143,6 @@ class MLP:
                 f"params has {len(params)} layers, but sizes {self.sizes} has {len(self.sizes) - 1}; "
                 "give the parameters that init of this net returned"
             )
-
-
-def dropout(key: Key, a: Float[Array, "*shape"], rate: Scalar) -> Float[Array, "*shape"]:
-    """Drop units at random and scale up the others, so that the expected signal stays.
-
-        a_i <- a_i / (1 - rate) with probability 1 - rate, else 0        (Srivastava et al. 2014, section 10)
-
-    Args:
-        key: a random key.
-        a: activations, any shape.
-        rate: the probability that a unit is dropped, in [0, 1).
-
-    Returns:
-        Activations, same shape.
-
-    Raises:
-        ValueError: ``rate`` is a Python number outside [0, 1).
-
-    Example:
-        >>> a = dropout(jax.random.key(0), jnp.ones(10_000), 0.2)
-        >>> print(sorted(set(a.tolist())), round(float((a == 0).mean()), 1))
-        [0.0, 1.25] 0.2
-    """
-    checks.in_range("rate", rate, "[0, 1)")
-    keep = 1 - like(rate, a)
-    return jnp.where(jax.random.bernoulli(key, keep, a.shape), a / keep, 0)
 
 
 def _key_per_layer(key: Key, layers: int) -> Any:

@@ -99,3 +99,59 @@ def like(hyperparameter: Scalar, array: Array) -> Any:
     if type(hyperparameter) in (float, int):  # not NumPy's float64, which JAX takes for a wide array
         return hyperparameter
     return jnp.asarray(hyperparameter).astype(array.dtype)
+
+
+def floats(leaf: Any) -> Array:
+    """Return a leaf as an array of floats: floats stay as they are, whole numbers become JAX's default float.
+
+    Args:
+        leaf: an array of any shape.
+
+    Returns:
+        The array.
+
+    Example:
+        >>> floats(jnp.array([1, 2]))
+        Array([1., 2.], dtype=float32)
+    """
+    array = jnp.asarray(leaf)
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
+
+
+def wide(leaf: Any) -> Array:
+    """Return a leaf as an array of floats of 32 bits at least.
+
+    Squares need it: in float16 those of numbers above 256 are infinite, those below 0.0002 are 0.
+
+    Args:
+        leaf: an array of any shape.
+
+    Returns:
+        The array.
+
+    Example:
+        >>> jnp.square(wide(jnp.float16(300)))
+        Array(90000., dtype=float32)
+    """
+    array = floats(leaf)
+    return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
+
+
+def accumulator(leaf: Any, value: Scalar = 0.0) -> Array:
+    """Return an array, filled with one number, in which small things that concern a leaf may be summed up.
+
+    It has 32 bits at least: in bfloat16 0.999 v rounds back to v, and in float16 1e-8 is 0.
+
+    Args:
+        leaf: an array of any shape.
+        value: a scalar.
+
+    Returns:
+        An array of the leaf's shape.
+
+    Example:
+        >>> accumulator(jnp.ones(2, jnp.bfloat16))
+        Array([0., 0.], dtype=float32)
+    """
+    like_leaf = wide(leaf)
+    return jnp.full_like(like_leaf, like(value, like_leaf))

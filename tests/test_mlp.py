@@ -9,7 +9,8 @@ from flax import nnx
 
 from jaxmlp import activations, losses
 from jaxmlp.initializers import glorot_uniform, lecun_normal
-from jaxmlp.mlp import MLP, dropout
+from jaxmlp.mlp import MLP
+from jaxmlp.regularizers import dropout
 from jaxmlp.types import Layer
 
 KEY = jax.random.key(0)

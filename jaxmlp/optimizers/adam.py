@@ -18,7 +18,7 @@ from jaxtyping import Array, Int
 
 from jaxmlp import checks
 from jaxmlp.optimizers.sgd import sgd
-from jaxmlp.types import Params, Scalar, Schedule, like
+from jaxmlp.types import Params, Scalar, Schedule, accumulator, floats, like
 
 
 class AdamState(NamedTuple):
@@ -97,15 +97,12 @@ def scale_by_adam(
     checks.in_range("eps_root", eps_root, "[0, inf)")
 
     def init(params: Params) -> AdamState:
-        def zeros(p: Array) -> Array:
-            # In bfloat16 0.999 v rounds back to v, and in float16 eps = 1e-8 is 0: never less than float32.
-            dtype = jnp.result_type(p)
-            return jnp.zeros(jnp.shape(p), jnp.float32 if dtype.itemsize < 4 else dtype)
-
-        return AdamState(count=jnp.zeros((), jnp.int32), m=jax.tree.map(zeros, params), v=jax.tree.map(zeros, params))
+        m, v = (jax.tree.map(accumulator, params) for _ in range(2))
+        return AdamState(count=jnp.zeros((), jnp.int32), m=m, v=v)
 
     def update(updates: Params, state: AdamState, params: Params = None) -> tuple[Params, AdamState]:
         del params
+        checks.same_structure(updates=updates, params=state.m)
         count = optax.safe_increment(state.count)
         t = count.astype(float)
 
@@ -118,7 +115,7 @@ def scale_by_adam(
         def direction(g: Array, m: Array, v: Array) -> Array:
             m_hat = m / like(1 - b1**t, m)
             v_hat = v / like(1 - b2**t, v)
-            return (m_hat / (jnp.sqrt(v_hat + like(eps_root, v)) + like(eps, v))).astype(g.dtype)
+            return (m_hat / (jnp.sqrt(v_hat + like(eps_root, v)) + like(eps, v))).astype(floats(g).dtype)
 
         m = jax.tree.map(first_moment, state.m, updates)
         v = jax.tree.map(second_moment, state.v, updates)

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Int
 
 from jaxmlp import checks
-from jaxmlp.types import Params, Scalar, Schedule, like
+from jaxmlp.types import Params, Scalar, Schedule, floats, like
 
 
 class SGDState(NamedTuple):
@@ -49,9 +49,10 @@ def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:
         return SGDState(count=jnp.zeros((), jnp.int32))
 
     def update(updates: Params, state: SGDState, params: Params = None) -> tuple[Params, SGDState]:
-        del params
+        if params is not None:
+            checks.same_structure(updates=updates, params=params)
         eta = learning_rate(state.count) if callable(learning_rate) else learning_rate
-        updates = jax.tree.map(lambda g: like(-eta, g) * g, updates)
+        updates = jax.tree.map(lambda g: like(-eta, floats(g)) * floats(g), updates)
         return updates, SGDState(count=optax.safe_increment(state.count))
 
     return optax.GradientTransformation(init, update)

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp import checks
+from jaxmlp import chains, checks
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training.inputs import prepare
 from jaxmlp.training.program import advance, start
@@ -47,7 +47,8 @@ class Run:
     """What a run leaves behind.
 
     Attributes:
-        params: the last parameters; if the run diverged, the last before it did.
+        params: the last parameters; if the run diverged, the last before it did. Where the optimizer averages
+            (``regularizers.ema``, Schedule-Free), the average; the point itself is ``state.params``.
         best_params: those with the lowest validation loss (training loss where there is no validation data).
         history: for each of "train/loss", "validation/loss" and the metrics an array of shape (epochs,).
             "train/loss" is the mean over the steps of the epoch, as they were made: dropout on, parameters
@@ -208,7 +209,7 @@ def _to_run(state: RunState, names: list[str], compile_seconds: float, run_secon
     else:
         reason = StopReason.COMPLETE if complete else StopReason.INTERRUPTED
     return Run(
-        params=state.params,
+        params=chains.evaluation_params(state.opt_state, state.params),
         best_params=state.best_params,
         history={name: np.asarray(state.history[name])[:epochs] for name in names},
         epochs=epochs,

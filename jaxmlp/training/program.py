@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
-from jaxmlp import checks, data
+from jaxmlp import chains, checks, data
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
@@ -101,13 +101,15 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     recipe = resolve(program.recipe, inputs.hyper)
     if params is None:
         params = recipe.net.init(inputs.keys.init)
+    opt_state = recipe.optimizer.init(params)
+    chains.check_order(opt_state)
     zero = jnp.zeros((), jnp.int32)
     return RunState(
         epoch=zero,
         step=zero,
         stride=jnp.full((), steps_per_epoch(program, inputs), jnp.int32),
         params=params,
-        opt_state=recipe.optimizer.init(params),
+        opt_state=opt_state,
         loss=jnp.zeros(()),
         best_params=params,
         best_value=jnp.full((), jnp.inf),
@@ -200,9 +202,10 @@ def _look_closer(state: RunState) -> RunState:
 def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
     """Evaluate, remember the best, ask the stopping rule, and begin the next epoch."""
     of = judged_by(inputs)
+    params = chains.evaluation_params(state.opt_state, state.params)
     values = {"train/loss": state.loss / _total_weight(inputs.train)}
     if inputs.validation is not None or program.metrics:
-        measured = evaluate(recipe, state.params, getattr(inputs, of), program.metrics)
+        measured = evaluate(recipe, params, getattr(inputs, of), program.metrics)
         values = {f"{of}/{name}": value for name, value in measured.items()} | values
     value = values[f"{of}/loss"].astype(state.best_value.dtype)
     better = value < state.best_value
@@ -214,7 +217,7 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
         step=jnp.zeros_like(state.step),
         stride=jnp.full_like(state.stride, steps_per_epoch(program, inputs)),
         loss=jnp.zeros_like(state.loss),
-        best_params=jax.tree.map(functools.partial(jnp.where, better), state.params, state.best_params),
+        best_params=jax.tree.map(functools.partial(jnp.where, better), params, state.best_params),
         best_value=jnp.where(better, value, state.best_value),
         best_epoch=jnp.where(better, state.epoch + 1, state.best_epoch),
         stopping=stopping,

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import optax
 
+from jaxmlp.regularizers import Augment
 from jaxmlp.types import Loss, Model
 
 
@@ -17,6 +18,8 @@ class Recipe:
         net: an ``MLP``, or anything with ``init(key)`` and ``apply(params, x, *, key=None)``.
         optimizer: a gradient transform, ours or optax's, or a chain of both.
         loss: from outputs and targets to one number per row.
+        augment: what is done to every batch that is trained on, a function of (key, batch) such as
+            ``regularizers.mixup(0.2)``; None for nothing.
 
     Raises:
         TypeError: a part is not what it should be.
@@ -31,6 +34,7 @@ class Recipe:
     net: Model
     optimizer: optax.GradientTransformation
     loss: Loss
+    augment: Augment | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.net, type) or not (hasattr(self.net, "init") and hasattr(self.net, "apply")):
@@ -42,6 +46,8 @@ class Recipe:
             raise TypeError(f"optimizer is {self.optimizer!r}; give a gradient transform, such as adam(1e-3)")
         if not callable(self.loss):
             raise TypeError(f"loss is {self.loss!r}; give a function, such as losses.softmax_cross_entropy")
+        if self.augment is not None and not callable(self.augment):
+            raise TypeError(f"augment is {self.augment!r}; give a function, such as regularizers.input_noise(0.1)")
 
 
 AnyRecipe: TypeAlias = Recipe | Callable[[Any], Recipe]

@@ -54,11 +54,12 @@ class RunState(NamedTuple):
         epoch: epochs run.
         step: steps made in the epoch that has begun; 0 unless the run diverged in the midst of one.
         stride: steps that the next turn tries.
-        params: the last parameters; if the run diverged, the last before it did.
+        params: the last parameters, at which the next gradient is taken; if the run diverged, the last before it
+            did. Where the optimizer averages, ``chains.evaluation_params(opt_state, params)`` is the average.
         opt_state: the optimizer's state.
         loss: sum of the losses in the epoch that has begun, each step's weighing as much as its rows.
         best_params: parameters after the epoch with the lowest validation loss (training loss where there is
-            no validation data).
+            no validation data); where the optimizer averages, the average.
         best_value: that loss.
         best_epoch: that epoch, counted from 1; 0 if there was none.
         stopping: state of the early-stopping rule.

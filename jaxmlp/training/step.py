@@ -16,6 +16,9 @@ from jaxmlp.training.evaluation import row_losses
 from jaxmlp.training.recipe import Recipe
 from jaxmlp.types import Batch, Key, Params
 
+OF_BATCH, OF_TRANSFORM = 2**31 - 1, 2**31 - 2
+"""What the keys of the batch and of the transforms are folded with: numbers that no layer has."""
+
 
 class Step(NamedTuple):
     """What a step leaves behind: the next parameters and optimizer state, and the loss before it."""
@@ -29,14 +32,15 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
     """Make one step of gradient descent on one batch.
 
     Transforms that ask for more than the gradient get it as optax's extra arguments: ``value`` and ``grad``, the
-    loss and its gradient, and ``value_fn`` and ``grad_fn``, which compute them at other parameters.
+    loss and its gradient, ``value_fn`` and ``grad_fn``, which compute them at other parameters, and a random
+    ``key`` of their own.
 
     Args:
         recipe: what is trained, and how.
         params: the model's parameters, any pytree; for an ``MLP`` layers w of shape (inputs, outputs).
         opt_state: what ``recipe.optimizer.init(params)`` or the step before returned.
         batch: rows x of shape (rows, inputs), targets y of shape (rows, ...), weights of shape (rows,).
-        key: switches dropout on; None leaves it off.
+        key: switches on all that is random, dropout, noise and mixing; None leaves it off.
 
     Returns:
         ``Step(params, opt_state, loss)``, the loss being that of the parameters before the step.
@@ -55,15 +59,19 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         >>> print(step.loss, step.params[0].b)  # the gradient by b is 2 (0 - 2) = -4
         4.0 [2.]
     """
+    of_net, of_batch, of_transform = key, None, None
+    if key is not None:
+        of_batch, of_transform = jax.random.fold_in(key, OF_BATCH), jax.random.fold_in(key, OF_TRANSFORM)
+    if recipe.augment is not None and of_batch is not None:
+        batch = recipe.augment(of_batch, batch)
 
-    def value_fn(params: Params, grad_fn: object = None) -> Float[Array, ""]:
-        del grad_fn  # optax's line searches hand all other extra arguments on to value_fn
-        outputs = recipe.net.apply(params, batch.x, key=key)
+    def value_fn(params: Params, grad_fn: object = None, key: object = None) -> Float[Array, ""]:
+        del grad_fn, key  # optax's line searches hand all other extra arguments on to value_fn
+        outputs = recipe.net.apply(params, batch.x, key=of_net)
         return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
 
     loss, gradient = jax.value_and_grad(value_fn)(params)
     transform = optax.with_extra_args_support(recipe.optimizer)
-    updates, opt_state = transform.update(
-        gradient, opt_state, params, value=loss, grad=gradient, value_fn=value_fn, grad_fn=jax.grad(value_fn)
-    )
+    extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn), "key": of_transform}
+    updates, opt_state = transform.update(gradient, opt_state, params, **extra)
     return Step(optax.apply_updates(params, updates), opt_state, loss)

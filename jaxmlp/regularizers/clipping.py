@@ -1,0 +1,172 @@
+"""Clipping: gradients no larger than a limit, against steps that explode (Pascanu et al. 2013).
+
+Before the optimizer it clips the gradient; behind it, the step.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxmlp import checks
+from jaxmlp.types import Params, Scalar, floats, like, wide
+
+
+class ClippingState(NamedTuple):
+    """Nothing: clipping has no memory. Its type tells what stands at this place of a chain."""
+
+
+def clip_by_value(limit: Scalar) -> optax.GradientTransformation:
+    """Clip every number of the gradient by itself, which may turn its direction (Mikolov 2012).
+
+        g_i <- min(max(g_i, -limit), limit)
+
+    Args:
+        limit: the largest size of a number, above 0.
+
+    Returns:
+        A gradient transform.
+
+    Raises:
+        ValueError: ``limit`` is a Python number not above 0.
+
+    Example:
+        >>> transform = clip_by_value(1.0)
+        >>> transform.update(jnp.array([3.0, -0.5]), transform.init(None))[0]
+        Array([ 1. , -0.5], dtype=float32)
+    """
+    checks.in_range("limit", limit, "(0, inf)")
+
+    def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
+        del params
+
+        def clipped(g: Array) -> Array:
+            g = floats(g)
+            return jnp.clip(g, -like(limit, g), like(limit, g))
+
+        return jax.tree.map(clipped, updates), state
+
+    return optax.GradientTransformation(_init, update)
+
+
+def clip_by_norm(limit: Scalar) -> optax.GradientTransformation:
+    """Clip every leaf of the gradient by its own length: each layer's weights, each layer's biases.
+
+        g <- g min(1, limit / ||g||)        for each leaf
+
+    Keras calls this ``clipnorm``.
+
+    Args:
+        limit: the largest length of a leaf, above 0.
+
+    Returns:
+        A gradient transform.
+
+    Raises:
+        ValueError: ``limit`` is a Python number not above 0.
+
+    Example:
+        >>> transform = clip_by_norm(1.0)
+        >>> transform.update({"w": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}, transform.init(None))[0]
+        {'b': Array([0.5], dtype=float32), 'w': Array([0.6, 0.8], dtype=float32)}
+    """
+    checks.in_range("limit", limit, "(0, inf)")
+
+    def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
+        del params
+        return jax.tree.map(lambda g: _shorten(g, jnp.sqrt(_sum_of_squares(g)), limit), updates), state
+
+    return optax.GradientTransformation(_init, update)
+
+
+def clip_by_global_norm(limit: Scalar) -> optax.GradientTransformation:
+    """Clip the gradient as a whole by its length, which keeps its direction (Pascanu et al. 2013, algorithm 1).
+
+        g <- g min(1, limit / ||g||),        ||g||^2 = sum over all leaves of g_i^2
+
+    Args:
+        limit: the largest length of the gradient, above 0.
+
+    Returns:
+        A gradient transform.
+
+    Raises:
+        ValueError: ``limit`` is a Python number not above 0.
+
+    Example:
+        >>> transform = clip_by_global_norm(1.0)
+        >>> transform.update({"w": jnp.array([3.0]), "b": jnp.array([4.0])}, transform.init(None))[0]
+        {'b': Array([0.8], dtype=float32), 'w': Array([0.6], dtype=float32)}
+    """
+    checks.in_range("limit", limit, "(0, inf)")
+
+    def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
+        del params
+        # Squares are summed, not norms: the gradient of a norm is NaN at 0.
+        norm = jnp.sqrt(sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros((), jnp.float32)))
+        return jax.tree.map(lambda g: _shorten(g, norm, limit), updates), state
+
+    return optax.GradientTransformation(_init, update)
+
+
+def clip_adaptive(limit: Scalar, *, eps: Scalar = 1e-3) -> optax.GradientTransformation:
+    """Clip the gradient of every unit by the length of its weights (Brock et al. 2021, equation 3).
+
+        g_j <- g_j min(1, limit max(||w_j||, eps) / ||g_j||)        for each unit j
+
+    The weights into unit j are column j of a matrix of shape (inputs, outputs); a vector counts as one unit.
+
+    Args:
+        limit: the largest ratio of the gradient's length to the weights', above 0; the paper has 0.01 to 0.16.
+        eps: the least length that weights count as having, above 0, so that those at 0 can learn.
+
+    Returns:
+        A gradient transform.
+
+    Raises:
+        ValueError: a Python number not above 0.
+
+    Example:
+        >>> transform = clip_adaptive(0.1)
+        >>> w = jnp.array([[3.0, 3.0], [4.0, 4.0]])  # both units' weights have length 5
+        >>> transform.update(jnp.array([[1.0, 0.1], [0.0, 0.0]]), transform.init(w), w)[0]
+        Array([[0.5, 0.1],
+               [0. , 0. ]], dtype=float32)
+    """
+    checks.in_range("limit", limit, "(0, inf)")
+    checks.in_range("eps", eps, "(0, inf)")
+
+    def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
+        checks.same_structure(updates=updates, params=params)
+
+        def clipped(g: Array, w: Array) -> Array:
+            length = _length_of_units(w)
+            allowed = like(limit, length) * jnp.maximum(length, like(eps, length))
+            return _shorten(g, _length_of_units(g), allowed)
+
+        return jax.tree.map(clipped, updates, params), state
+
+    return optax.GradientTransformation(_init, update)
+
+
+def _init(params: Params) -> ClippingState:
+    del params
+    return ClippingState()
+
+
+def _sum_of_squares(g: Array) -> Float[Array, ""]:
+    return jnp.sum(jnp.square(wide(g)))
+
+
+def _length_of_units(a: Float[Array, "*inputs units"]) -> Float[Array, "*ones units"]:
+    axes = tuple(range(max(a.ndim - 1, 1))) if a.ndim else ()
+    return jnp.sqrt(jnp.sum(jnp.square(wide(a)), axis=axes, keepdims=True))
+
+
+def _shorten(g: Array, length: Array, limit: Scalar | Array) -> Array:
+    """Scale a leaf such that what has a length above the limit is as long as the limit."""
+    limit = jnp.asarray(limit, length.dtype)
+    factor = jnp.where(length > limit, limit / jnp.where(length > 0, length, 1), 1)
+    return (wide(g) * factor.astype(wide(g).dtype)).astype(floats(g).dtype)
