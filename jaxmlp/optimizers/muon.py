@@ -9,7 +9,7 @@ The iteration begins at X = M / ||M||, and repeats X <- a X + b (X X^T) X + c (X
 of the first and the last layer and the biases, are trained with Adam.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,9 @@ def muon(
         True
     """
     checks.in_range("adam_learning_rate", adam_learning_rate, "[0, inf)")
+    checks.in_range("adam_b1", adam_b1, "[0, 1)")
+    checks.in_range("adam_b2", adam_b2, "[0, 1)")
+    checks.in_range("adam_eps", adam_eps, "[0, inf)")
     checks.in_range("weight_decay", weight_decay, "[0, inf)")
     for_hidden = optax.chain(
         scale_by_nesterov(momentum),
@@ -93,7 +96,13 @@ def muon(
         tree = jax.tree.map(lambda p: "adam", params)
         return masks.where(mask, params, jax.tree.map(lambda p: "muon", params), tree)
 
-    return optax.partition({"muon": for_hidden, "adam": for_others}, label)
+    both = optax.partition({"muon": for_hidden, "adam": for_others}, label)
+
+    def update(updates: Params, state: Any, params: Params = None, **extra: Any) -> tuple[Params, Any]:
+        checks.same_structure(updates=updates, params=params)
+        return both.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(both.init, update)
 
 
 def orthogonalize(*, steps: int = 5, eps: Scalar = 1e-7) -> optax.GradientTransformation:

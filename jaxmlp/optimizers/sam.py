@@ -95,8 +95,8 @@ def scale_by_sam(*, rho: Scalar = 0.05) -> optax.GradientTransformationExtraArgs
             raise ValueError(
                 "sam has no grad_fn; training.fit hands it over, elsewhere call update(..., grad_fn=jax.grad(loss))"
             )
-        squares = [jnp.sum(jnp.square(wide(g))) for g in jax.tree.leaves(updates)]
-        length = jnp.sqrt(sum(squares, jnp.zeros((), jnp.float32)))
+        squares = [jnp.sum(jnp.square(wide(g))).astype(float) for g in jax.tree.leaves(updates)]
+        length = jnp.sqrt(sum(squares, jnp.zeros(())))
         share = rho / jnp.where(length > 0, length, 1)
 
         def uphill(p: Array, g: Array) -> Array:

@@ -105,7 +105,7 @@ def clip_by_global_norm(limit: Scalar) -> optax.GradientTransformation:
     def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
         del params
         # Squares are summed, not norms: the gradient of a norm is NaN at 0.
-        norm = jnp.sqrt(sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros((), jnp.float32)))
+        norm = jnp.sqrt(sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros(())))
         return jax.tree.map(lambda g: _shorten(g, norm, limit), updates), state
 
     return optax.GradientTransformation(_init, update)
@@ -157,10 +157,10 @@ def _init(params: Params) -> ClippingState:
 
 
 def _sum_of_squares(g: Array) -> Float[Array, ""]:
-    return jnp.sum(jnp.square(wide(g)))
+    return jnp.sum(jnp.square(wide(g))).astype(float)
 
 
-def _length_of_units(a: Float[Array, "*inputs units"]) -> Float[Array, "*ones units"]:
+def _length_of_units(a: Array) -> Array:
     axes = tuple(range(max(a.ndim - 1, 1))) if a.ndim else ()
     return jnp.sqrt(jnp.sum(jnp.square(wide(a)), axis=axes, keepdims=True))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from jaxmlp import checks, masks
 from jaxmlp.masks import Mask
@@ -146,7 +146,7 @@ def non_negative(*, mask: Mask = masks.weights) -> optax.GradientTransformation:
     return _constraint(lambda w, count: jnp.maximum(w, 0), mask)
 
 
-def _norm_of_units(w: Float[Array, "*inputs units"]) -> Float[Array, "*ones units"]:
+def _norm_of_units(w: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(w), axis=tuple(range(w.ndim - 1)), keepdims=True))
 
 

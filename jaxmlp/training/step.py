@@ -5,6 +5,7 @@ g        = dL/dtheta                                                         bac
 theta   <- theta + optimizer(g)
 """
 
+import inspect
 from typing import NamedTuple
 
 import jax
@@ -71,7 +72,21 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
 
     loss, gradient = jax.value_and_grad(value_fn)(params)
-    transform = optax.with_extra_args_support(recipe.optimizer)
-    extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn), "key": of_transform}
-    updates, opt_state = transform.update(gradient, opt_state, params, **extra)
+    extra: dict[str, Any] = {
+        "value": loss,
+        "grad": gradient,
+        "value_fn": value_fn,
+        "grad_fn": jax.grad(value_fn),
+        "key": of_transform,
+    }
+    if not _takes_extra(recipe.optimizer):
+        extra = {}
+    updates, opt_state = recipe.optimizer.update(gradient, opt_state, params, **extra)
     return Step(optax.apply_updates(params, updates), opt_state, loss)
+
+
+def _takes_extra(transform: optax.GradientTransformation) -> bool:
+    """Return whether a transform takes extra arguments: by its type, or as ``optax.MultiSteps`` by its signature."""
+    parameters = inspect.signature(transform.update).parameters.values()
+    by_signature = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    return by_signature or isinstance(transform, optax.GradientTransformationExtraArgs)
