@@ -72,15 +72,8 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
 
     loss, gradient = jax.value_and_grad(value_fn)(params)
-    extra: dict[str, Any] = {
-        "value": loss,
-        "grad": gradient,
-        "value_fn": value_fn,
-        "grad_fn": jax.grad(value_fn),
-        "key": of_transform,
-    }
-    if not _takes_extra(recipe.optimizer):
-        extra = {}
+    extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn), "key": of_transform}
+    extra = extra if _takes_extra(recipe.optimizer) else {}
     updates, opt_state = recipe.optimizer.update(gradient, opt_state, params, **extra)
     return Step(optax.apply_updates(params, updates), opt_state, loss)
 
