@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import jaxtyping
+import mutants
 import pytest
 
 import jaxmlp
@@ -247,3 +248,8 @@ def test_types_are_checked_in_the_tests():
 
     with pytest.raises(jaxtyping.TypeCheckError):
         losses.weighted_mean("no array")
+
+
+def test_the_table_of_mutants_fits_the_code():
+    assert mutants.misfits() == []
+    assert len(mutants.MUTANTS) >= 40

@@ -1,0 +1,192 @@
+"""Faults of one character or one word, and the tests that must notice them.
+
+    python tests/mutants.py            # all, a few minutes
+    python tests/mutants.py adam l1    # those whose file or fault names one of these words
+
+Each fault is put into a copy of the project, and the tests named beside it are run there. One that they do not
+notice is reported, and the command fails.
+"""
+
+import concurrent.futures
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+OPTIMIZERS = "tests/test_optimizers.py"
+CONTRACTS = "tests/test_contracts.py"
+REGULARIZERS = "tests/test_regularizers.py"
+
+
+class Mutant(NamedTuple):
+    """A fault: in a file one text becomes another. The text stands there once."""
+
+    file: str
+    text: str
+    fault: str
+    tests: str
+
+
+def in_optimizer(name: str, text: str, fault: str, tests: str | None = None) -> Mutant:
+    """A fault in an optimizer's file, noticed by its trajectories unless said otherwise."""
+    return Mutant(f"optimizers/{name}.py", text, fault, tests or f"{OPTIMIZERS} -k hundred and {name}")
+
+
+def in_regularizers(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in one of the regularizers' files."""
+    return Mutant(f"regularizers/{name}.py", text, fault, f"{REGULARIZERS} -k {words}")
+
+
+MUTANTS = [
+    # -- optimizers --
+    in_optimizer("sgd", "like(-eta,", "like(eta,"),
+    in_optimizer("sgd", "count=optax.safe_increment(state.count)", "count=state.count"),
+    in_optimizer("momentum", "like(momentum, m) * m +", "like(momentum, m) * m -"),
+    in_optimizer("momentum", "state.count == 0", "state.count == 1"),
+    in_optimizer("momentum", "1.0, 1 - dampening", "1.0, 1 + dampening"),
+    in_optimizer("nesterov", "like(momentum, v) * v).astype", "v).astype"),
+    in_optimizer("nesterov", "jax.tree.map(ahead, updates, v)", "jax.tree.map(ahead, updates, state.v)"),
+    in_optimizer("adagrad", "s + g.astype(s.dtype) ** 2", "s + g.astype(s.dtype)"),
+    in_optimizer("adagrad", "jnp.sqrt(s + like(eps_root, s)) + like(eps, s)", "jnp.sqrt(s + like(eps_root, s) + like(eps, s))"),
+    in_optimizer("adagrad", "accumulator(p, initial_accumulator_value)", "accumulator(p, 0.0)"),
+    in_optimizer("adagrad", "jnp.where(root > 0, root, 1)", "root", f"{OPTIMIZERS} -k always_0"),
+    in_optimizer("adadelta", "jnp.sqrt(d + like(eps, d))", "jnp.sqrt(d)"),
+    in_optimizer("adadelta", "jax.tree.map(step, updates, s, state.d)", "jax.tree.map(step, updates, state.s, state.d)"),
+    in_optimizer("adadelta", "jax.tree.map(average, state.d, u)", "jax.tree.map(average, state.d, updates)"),
+    in_optimizer("rmsprop", "jnp.maximum(s - a**2, 0)", "jnp.maximum(s - a, 0)"),
+    in_optimizer("rmsprop", "jnp.maximum(s - a**2, 0)", "(s - a**2)", f"{OPTIMIZERS} -k steady"),
+    in_optimizer("rmsprop", "jnp.sqrt(spread + like(eps_root, s)) + like(eps, s)", "jnp.sqrt(spread + like(eps, s)) + like(eps_root, s)"),
+    in_optimizer("rmsprop", "optax.chain(scale, scale_by_momentum(momentum), sgd(learning_rate))", "optax.chain(scale, sgd(learning_rate), scale_by_momentum(momentum))"),
+    in_optimizer("adam", "m_hat = m / like(1 - b1**t, m)", "m_hat = m"),
+    in_optimizer("adam", "v_hat = v / like(1 - b2**t, v)", "v_hat = v"),
+    in_optimizer("adam", "jnp.sqrt(v_hat + like(eps_root, v)) + like(eps, v)", "jnp.sqrt(v_hat + like(eps, v)) + like(eps_root, v)"),
+    in_optimizer("adam", "t = count.astype(float)", "t = state.count.astype(float)"),
+    in_optimizer("adam", "like(1 - b2, v) * g", "like(1 - b1, v) * g"),
+    in_optimizer("amsgrad", "jnp.maximum(w,", "jnp.minimum(w,"),
+    in_optimizer("amsgrad", 'if maximum_of == "corrected"', 'if maximum_of != "corrected"'),
+    in_optimizer("amsgrad", "jnp.sqrt(w / like(after, w) +", "jnp.sqrt(w +"),
+    in_optimizer("adamax", "jnp.maximum(like(b2, u) * u,", "jnp.maximum(u,"),
+    in_optimizer("adamax", "jnp.abs(g.astype(u.dtype)) + like(eps, u)", "jnp.abs(g.astype(u.dtype))"),
+    in_optimizer("adamax", "size = u + like(eps_outside, u)", "size = u"),
+    in_optimizer("nadam", "like(mu_next, m) * m", "like(mu_now, m) * m"),
+    in_optimizer("nadam", "like(1 - product_next, m)", "like(1 - product, m)"),
+    in_optimizer("nadam", "like(1 - mu_now, m) * g", "like(mu_now, m) * g"),
+    in_optimizer("adamw", "optax.chain(direction, decay_weights(weight_decay, mask=mask), sgd(learning_rate))", "optax.chain(decay_weights(weight_decay, mask=mask), direction, sgd(learning_rate))"),
+    in_optimizer("lion", "jnp.sign(like(b1, m) * m", "jnp.sign(like(b2, m) * m"),
+    in_optimizer("lion", "jax.tree.map(direction, updates, state.m), LionState(m=jax.tree.map(moment, state.m, updates))", "jax.tree.map(direction, updates, jax.tree.map(moment, state.m, updates)), LionState(m=jax.tree.map(moment, state.m, updates))"),
+    in_optimizer("muon", "outputs / inputs) ** 0.5", "inputs / outputs) ** 0.5", f"{OPTIMIZERS} -k muon_equals"),
+    in_optimizer("muon", "a, b, c = 3.4445, -4.7750", "a, b, c = 3.4445, -4.7570", f"{OPTIMIZERS} -k muon_equals"),
+    in_optimizer("muon", "return x.T if tall else x", "return x", f"{OPTIMIZERS} -k muon_equals"),
+    in_optimizer("schedule_free", "like(b1, x) * x + like(1 - b1, x) * z", "like(1 - b1, x) * x + like(b1, x) * z"),
+    in_optimizer("schedule_free", "jnp.maximum(state.largest_rate,", "jnp.minimum(state.largest_rate,"),
+    in_optimizer("schedule_free", "jax.tree.map(average, state.x, z)", "jax.tree.map(average, state.x, state.z)"),
+    in_optimizer("sam", "return p + like(share, p)", "return p - like(share, p)"),
+    in_optimizer("sam", "rho / jnp.where(length > 0, length, 1)", "rho"),
+    in_optimizer("sam", "jnp.where(length > 0, length, 1)", "length", f"{CONTRACTS} -k zero_gradient and sam"),
+    # -- regularizers --
+    in_regularizers("penalties", "like(strength, w) * jnp.sign(w), mask", "like(strength, w) * w, mask", "l1"),
+    in_regularizers("penalties", "like(strength, w) * jnp.sign(w), mask", "like(strength, w) * jnp.where(w >= 0, 1.0, -1.0), mask", "l1"),
+    in_regularizers("penalties", "lambda w: like(strength, w) * w, mask", "lambda w: 2 * like(strength, w) * w, mask", "l2 or ridge"),
+    in_regularizers("penalties", "floats(g) + gradient(", "floats(g) - gradient(", "l1 or l2"),
+    in_regularizers("penalties", "return u + like(strength, u) * w", "return u - like(strength, u) * w", "weight_decay or decay"),
+    in_regularizers("constraints", "jnp.abs(w) - like(eta, w) * like(strength, w)", "jnp.abs(w) - like(strength, w)", "proximal"),
+    in_regularizers("constraints", "jnp.sign(w) * jnp.maximum(", "jnp.maximum(", "proximal"),
+    in_regularizers("constraints", "(like(limit, w) / jnp.where(norm > 0, norm, 1))", "like(limit, w)", "max_norm"),
+    in_regularizers("constraints", "axis=tuple(range(w.ndim - 1))", "axis=tuple(range(1, w.ndim))", "norm"),
+    in_regularizers("constraints", "return w / jnp.where(norm > 0, norm, 1)", "return w / norm", "unit_norm"),
+    in_regularizers("constraints", "jnp.maximum(w, 0), mask", "jnp.abs(w), mask", "non_negative"),
+    in_regularizers("constraints", "(project(moved, state.count) - wide(w))", "(project(moved, state.count))", "norm or non_negative"),
+    in_regularizers("clipping", "jnp.clip(g, -like(limit, g), like(limit, g))", "jnp.clip(g, 0, like(limit, g))", "clip"),
+    in_regularizers("clipping", "length > limit, limit /", "length < limit, limit /", "clip"),
+    in_regularizers("clipping", "jnp.maximum(length, like(eps, length))", "length", "clip"),
+    in_regularizers("noise", "kept = jax.random.bernoulli(key, keep, a.shape)", "kept = jax.random.bernoulli(key, 1 - keep, a.shape)", "alpha"),
+    in_regularizers("noise", "jnp.where(jax.random.bernoulli(key, keep, a.shape), a / keep, 0)", "jnp.where(jax.random.bernoulli(key, keep, a.shape), a, 0)", "dropout"),
+    in_regularizers("noise", "jnp.where(jax.random.bernoulli(key, keep, a.shape), a / keep, 0)", "jnp.where(jax.random.bernoulli(key, 1 - keep, a.shape), a / keep, 0)", "dropout"),
+    in_regularizers("noise", "- (1 - keep) * SATURATED", "+ (1 - keep) * SATURATED", "alpha"),
+    in_regularizers("noise", "jnp.sqrt(variance / (1 + ", "(variance / (1 + ", "gradient_noise"),
+    in_regularizers("noise", "jax.random.fold_in(key, i)", "key", "gradient_noise"),
+    in_regularizers("noise", "p=batch.weight", "p=None", "mixup"),
+    in_regularizers("noise", "s * a + (1 - s) * a[partner]", "s * a + s * a[partner]", "mixup"),
+    in_regularizers("averaging", "share = jnp.where(begun, 1 - self.remainder, 1)", "share = jnp.where(begun, 1.0, 1)", "ema or average"),
+    in_regularizers("averaging", "theta = p.astype(m.dtype) + u.astype(m.dtype)", "theta = p.astype(m.dtype)", "ema or average"),
+    # -- masks, schedules, chains, and where the run is evaluated --
+    Mutant("masks.py", "jnp.ndim(p) >= 2", "jnp.ndim(p) > 2", "tests/test_masks.py"),
+    Mutant("masks.py", "return chosen if selected else otherwise", "return otherwise if selected else chosen", "tests/test_masks.py"),
+    Mutant("masks.py", "places[1:-1]", "places[1:]", "tests/test_masks.py"),
+    Mutant("schedules.py", "for digit in (1, 3)", "for digit in (1, 2)", "tests/test_schedules.py"),
+    Mutant("schedules.py", "jnp.log2(1 + 15 * share)", "jnp.log2(1 + 16 * share)", "tests/test_schedules.py"),
+    Mutant("schedules.py", "(share - flat) / (1 - flat)", "(share - flat) / flat", "tests/test_schedules.py -k flat"),
+    Mutant("schedules.py", "margin = rtol * jnp.abs(state.best) + atol", "margin = rtol * state.best + atol", "tests/test_schedules.py"),
+    Mutant("schedules.py", "falls = waited >= patience", "falls = waited > patience", "tests/test_schedules.py"),
+    Mutant("chains.py", "later.value < Stage.CONSTRAINT.value", "later.value > Stage.CONSTRAINT.value", "tests/test_chains.py"),
+    Mutant("training/program.py", "    params = chains.evaluation_params(state.opt_state, state.params)", "    params = state.params", f"{REGULARIZERS} -k fit"),
+    Mutant("training/fit.py", "params=chains.evaluation_params(state.opt_state, state.params)", "params=state.params", f"{REGULARIZERS} -k fit"),
+]  # fmt: skip
+
+
+def misfits() -> list[str]:
+    """Return what in the table no longer fits the code."""
+    counts = [(m, (ROOT / "jaxmlp" / m.file).read_text(encoding="utf-8").count(m.text)) for m in MUTANTS]
+    return [f"{mutant.file} holds {mutant.text!r} {count} times" for mutant, count in counts if count != 1]
+
+
+def survives(mutant: Mutant, copy: Path) -> bool:
+    """Put the fault into a copy of the project, run its tests there, and take it out again."""
+    path = copy / "jaxmlp" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(mutant.text, mutant.fault), encoding="utf-8")
+    file, _, words = mutant.tests.partition(" -k ")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", file]
+    command += ["-k", words] if words else []
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    try:
+        run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    if run.returncode not in (0, 1):  # 0: all passed; 1: some failed; else no test was run
+        raise RuntimeError(f"{mutant.tests} could not be run:\n{run.stdout}{run.stderr}")
+    return run.returncode == 0
+
+
+def main(words: list[str], workers: int = 2) -> int:
+    """Try all mutants, or those that a word names, and return the number of those that survive."""
+    mutants = [m for m in MUTANTS if not words or any(word in f"{m.file} {m.text}" for word in words)]
+    if misfits():
+        raise ValueError("mend the table: " + "; ".join(misfits()))
+    began, survivors = time.perf_counter(), []
+    with tempfile.TemporaryDirectory() as folder:
+        copies: queue.Queue[Path] = queue.Queue()
+        for worker in range(workers):
+            copy = Path(folder) / str(worker)
+            for part in ("jaxmlp", "tests", "experiments"):
+                shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+            for file in ("pyproject.toml", "README.md"):
+                shutil.copy(ROOT / file, copy)
+            copies.put(copy)
+
+        def attempt(mutant: Mutant) -> tuple[Mutant, bool]:
+            copy = copies.get()
+            try:
+                return mutant, survives(mutant, copy)
+            finally:
+                copies.put(copy)
+
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for mutant, alive in pool.map(attempt, mutants):
+                print(
+                    f"{'SURVIVES' if alive else 'killed  '}  {mutant.file}: {mutant.text}  ->  {mutant.fault}",
+                    flush=True,
+                )
+                survivors += [mutant] * alive
+    print(f"{len(mutants) - len(survivors)} of {len(mutants)} killed in {time.perf_counter() - began:.0f} s")
+    return len(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]) > 0)
