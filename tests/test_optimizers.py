@@ -304,7 +304,7 @@ def layers_gradient(params):
 
 
 def newton_schulz(m):
-    """Jordan et al. 2024, from the singular value decomposition: the iteration is a polynomial in each singular value."""
+    """Jordan et al. 2024, by the singular value decomposition: the iteration is a polynomial in each value."""
     u, s, vt = np.linalg.svd(m, full_matrices=False)
     s = s / (np.sqrt(np.sum(s**2)) + 1e-7)
     for _ in range(5):

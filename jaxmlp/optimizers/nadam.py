@@ -52,7 +52,7 @@ def nadam(
         eps: added to the root, at least 0, in units of the gradient.
         eps_root: added inside the root, at least 0, in units of the squared gradient.
         mu: how far to look ahead along m, in [0, 1), as b1, which it is unless given. PyTorch's is
-            ``lambda count: 0.9 * (1 - 0.5 * 0.96 ** (0.004 * (count + 1)))``.
+            ``lambda count: 0.9 * (1 - 0.5 * 0.96 ** (0.004 * (count + 1).astype(float)))``.
 
     Returns:
         A gradient transform.
@@ -89,7 +89,7 @@ def scale_by_nadam(
         eps: added to the root, at least 0, in units of the gradient.
         eps_root: added inside the root, at least 0, in units of the squared gradient.
         mu: how far to look ahead along m, in [0, 1), as b1, which it is unless given. PyTorch's is
-            ``lambda count: 0.9 * (1 - 0.5 * 0.96 ** (0.004 * (count + 1)))``.
+            ``lambda count: 0.9 * (1 - 0.5 * 0.96 ** (0.004 * (count + 1).astype(float)))``.
 
     Returns:
         A gradient transform.
