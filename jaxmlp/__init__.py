@@ -13,6 +13,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     # -- the model --
     "activations",  # threshold, sigmoid, tanh, relu, leaky_relu, softmax
     "initializers",  # which initializer suits which activation
+    "neurons",  # McCulloch-Pitts, threshold unit, perceptron and its kin, Adaline
     "regularizers",  # dropout and other noise, penalties, constraints, clipping, averaging
     "mlp",  # MLP: init and apply; dropout inside
     "losses",  # one number per row

@@ -43,6 +43,16 @@ def in_regularizers(name: str, text: str, fault: str, words: str) -> Mutant:
     return Mutant(f"regularizers/{name}.py", text, fault, f"{REGULARIZERS} -k {words}")
 
 
+def in_loss(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in one of the losses' files."""
+    return Mutant(f"losses/{name}.py", text, fault, f"tests/test_losses.py -k {words}")
+
+
+def in_metric(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in one of the metrics' files."""
+    return Mutant(f"metrics/{name}.py", text, fault, f"tests/test_metrics.py -k {words}")
+
+
 MUTANTS = [
     # -- optimizers --
     in_optimizer("sgd", "like(-eta,", "like(eta,"),
@@ -127,6 +137,70 @@ MUTANTS = [
     Mutant("chains.py", "later.value < Stage.CONSTRAINT.value", "later.value > Stage.CONSTRAINT.value", "tests/test_chains.py"),
     Mutant("training/program.py", "    params = chains.evaluation_params(state.opt_state, state.params)", "    params = state.params", f"{REGULARIZERS} -k fit"),
     Mutant("training/fit.py", "params=chains.evaluation_params(state.opt_state, state.params)", "params=state.params", f"{REGULARIZERS} -k fit"),
+    # -- losses --
+    in_loss("classification", "return (1 - eps) * loss + eps * of_no_class", "return loss + eps * of_no_class", "equation and smooth"),
+    in_loss("classification", "- jnp.mean(logits, axis=-1)", "- jnp.max(logits, axis=-1)", "equation and smooth"),
+    in_loss("classification", "y = (1 - eps) * y + eps / 2", "y = (1 - eps) * y + eps", "equation and smooth"),
+    in_loss("classification", "optax.safe_softmax_cross_entropy", "optax.softmax_cross_entropy", "minus_infinity"),
+    in_loss("classification", "alpha=alpha, gamma=like(gamma, logits)", "alpha=alpha", "equation and focal"),
+    in_loss("classification", "alpha: Scalar | None = 0.25", "alpha: Scalar | None = 0.5", "equation and focal"),
+    in_loss("margins", "jnp.where(m > 1, 0, 1 - m)", "jnp.where(m >= 1, 0, 1 - m)", "kink"),
+    in_loss("margins", "jnp.where(m > 1, 0, 1 - m)", "jnp.where(m <= 1, 1 - m, 0)", "nan"),
+    in_loss("margins", "jnp.where(m > 0, 0, -m)", "jnp.where(m >= 0, 0, -m)", "kink or rule"),
+    in_loss("margins", "targets.astype(outputs.dtype) > 0", "targets.astype(outputs.dtype) >= 0", "equation and hinge"),
+    in_loss("margins", "jnp.where(true, -jnp.inf, outputs)", "jnp.where(true, 0, outputs)", "equation and labels"),
+    in_loss("margins", "outputs.shape[1] > 1 and", "outputs.shape[1] > 0 and", "broadcast"),
+    in_loss("regression", "e * jnp.sign(e)", "jnp.abs(e)", "kink"),
+    in_loss("regression", "delta=like(delta, outputs)", "delta=1.0", "equation and huber"),
+    in_loss("regression", "jnp.where(e > 0, 1 - tau,", "jnp.where(e >= 0, 1 - tau,", "kink"),
+    in_loss("regression", "jnp.where(e > 0, 1 - tau,", "jnp.where(e > 0, tau,", "equation and quantile"),
+    in_loss("regression", "len(level) != outputs.shape[-1]", "len(level) > outputs.shape[-1]", "levels"),
+    in_loss("regression", "jnp.exp(outputs) - targets", "jnp.exp(outputs) + targets", "equation and poisson"),
+    in_loss("rows", "jnp.mean(values, axis=", "jnp.sum(values, axis=", "equation and error"),
+    in_loss("rows", "if outputs.shape != targets.shape:", "if outputs.ndim != targets.ndim:", "broadcast"),
+    in_loss("targets", "labels >= classes", "labels > classes", "Targets"),
+    in_loss("targets", "abs(sums - 1) > SUM_TOLERANCE).any()", "sums - 1 > SUM_TOLERANCE).any()", "Targets"),
+    in_loss("targets", "SUM_TOLERANCE = 0.01", "SUM_TOLERANCE = 0.001", "Targets"),
+    in_loss("targets", "(targets < 0) | (targets > 1)", "(targets < 0) | (targets > 2)", "Targets"),
+    in_loss("targets", "_refuse_where(targets < 0, name", "_refuse_where(targets < -1, name", "Targets"),
+    in_loss("targets", "(targets != no) & (targets != 1)", "(targets < no) | (targets > 1)", "Targets"),
+    in_loss("targets", "if seen.ndim == 1 and outputs > 1:", "if seen.ndim == 1:", "Targets"),
+    in_loss("targets", "while isinstance(function, functools.partial):", "while isinstance(function, int):", "Targets"),
+    in_loss("targets", "jax.eval_shape(loss,", "jax.eval_shape(function,", "hyperparameters"),
+    # -- metrics --
+    in_metric("forms", "return outputs > 0, _is_yes(targets)", "return outputs >= 0, _is_yes(targets)", "yes_or_no"),
+    in_metric("forms", "targets.astype(float) > 0.5", "targets.astype(float) >= 0.5", "yes_or_no"),
+    in_metric("forms", "outputs.shape[1] < 2", "outputs.shape[1] < 1", "shapes"),
+    in_metric("answers", "[None, :] >= label)", "[None, :] > label)", "first"),
+    in_metric("answers", "[None, :] >= label)", "[None, :] <= label)", "first"),
+    in_metric("answers", "ahead = jnp.sum(~behind, axis=1)", "ahead = classes - jnp.sum(outputs <= of_label, axis=1)", "first or nan"),
+    in_metric("answers", "(ahead < k)", "(ahead <= k)", "top_k"),
+    in_metric("answers", "k: int = 5", "k: int = 4", "first"),
+    in_metric("answers", "(tp + fn > 0).astype", "(tp + fn >= 0).astype", "occur"),
+    in_metric("answers", "_averaged(tp, tp + fp, ", "_averaged(tp, tp + tp, ", "precision"),
+    in_metric("answers", "(answers & truth, answers & ~truth, ~answers & truth)", "(answers & truth, ~answers & truth, answers & ~truth)", "precision"),
+    in_metric("answers", "_averaged(2 * tp, 2 * tp + fp + fn,", "_averaged(2 * tp, tp + fp + fn,", "f1"),
+    in_metric("answers", "tp + fp + fn > 0 if exclusive", "tp + fp + fn >= 0 if exclusive", "occur"),
+    in_metric("answers", "else jnp.ones(tp.shape, bool)", "else tp + fp + fn > 0", "occur"),
+    in_metric("answers", "answers[:, 1:], truth[:, 1:]", "answers[:, :1], truth[:, :1]", "precision"),
+    in_metric("answers", "_ratio(jnp.sum(part), jnp.sum(whole))", "jnp.mean(_ratio(part, whole))", "precision"),
+    in_metric("answers", "at[labels, jnp.argmax(outputs, axis=-1)]", "at[jnp.argmax(outputs, axis=-1), labels]", "confusion"),
+    in_metric("probabilities", "scale = 1 / 2 if outputs.shape[1] == 2 else 1", "scale = 1", "brier"),
+    in_metric("probabilities", "jnp.ceil(confidence * bins).astype(int) - 1", "jnp.floor(confidence * bins).astype(int)", "bins"),
+    in_metric("probabilities", "bins: int = 15", "bins: int = 14", "bins"),
+    in_metric("probabilities", "jax.nn.sigmoid(jnp.abs(outputs)).ravel()", "jax.nn.sigmoid(outputs).ravel()", "output_by_output"),
+    in_metric("probabilities", "loss(wide(outputs), targets), weight)", "loss(wide(outputs), targets), None)", "log_loss"),
+    in_metric("ranking", 'side="left"', 'side="right"', "equal_scores or roc_auc"),
+    in_metric("ranking", "scores[:, 1:] - scores[:, :1]", "scores[:, 1:] + scores[:, :1]", "roc_auc"),
+    in_metric("ranking", "jax.nn.log_softmax(scores, axis=1)", "scores", "roc_auc"),
+    in_metric("ranking", "jnp.isnan(score) & (weight > 0)", "jnp.isnan(score) & (weight < 0)", "nan"),
+    in_metric("ranking", "jnp.where(known, area, jnp.nan)", "area", "defined"),
+    in_metric("errors", "jnp.mean(jnp.sqrt(_mean", "jnp.sqrt(jnp.mean(_mean", "errors"),
+    in_metric("errors", "y, outputs = y - y_0, outputs - y_0", "y, outputs = y, outputs", "r2"),
+    in_metric("errors", "y[jnp.argmax(w)][None, :]", "y[-1][None, :]", "r2"),
+    in_metric("errors", "jnp.sum(w > 0) < 2", "jnp.sum(w > 0) < 1", "r2 or defined"),
+    in_metric("errors", "jnp.sum(w > 0) < 2", "jnp.sum(w > 0) < 3", "r2"),
+    in_metric("errors", "jnp.where(unexplained == 0, 1, 0)", "jnp.where(unexplained == 0, 1, -1)", "r2"),
 ]  # fmt: skip
 
 

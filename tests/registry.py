@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxmlp import activations, initializers, losses, masks, optimizers, regularizers, schedules
+from jaxmlp import activations, initializers, losses, masks, metrics, optimizers, regularizers, schedules
 
 RATE = (0.1, "[0, inf)")
 SHARE = (0.5, "[0, 1)")
@@ -177,9 +177,78 @@ OTHERS = {
 
 ACTIVATIONS = activations.ACTIVATIONS
 INITIALIZERS = initializers.INITIALIZERS
-LOSSES: dict[str, tuple[Callable[..., Any], Any]] = {
-    "softmax_cross_entropy": (losses.softmax_cross_entropy, np.array([0, 2, 1, 1])),
-    "sigmoid_binary_cross_entropy": (losses.sigmoid_binary_cross_entropy, np.eye(4, 3)),
-    "squared_error": (losses.squared_error, np.arange(12.0).reshape(4, 3)),
+
+
+@dataclasses.dataclass(frozen=True)
+class LossEntry:
+    """A loss, and targets for four rows of three outputs.
+
+    Attributes:
+        loss: the function.
+        targets: an array whose first axis are the rows.
+        floats: for each float a value at which it shows and the interval it must lie in.
+    """
+
+    loss: Callable[..., Any]
+    targets: Any
+    floats: dict[str, tuple[float, str]] = dataclasses.field(default_factory=dict)
+
+
+LABELS = np.array([0, 2, 1, 1])
+YES_OR_NO = np.eye(4, 3)
+NUMBERS = np.arange(12.0).reshape(4, 3) / 4
+SHARES = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.2, 0.7]])
+SMOOTHING = {"label_smoothing": (0.3, "[0, 1]")}
+FOCAL = {"gamma": (1.5, AT_LEAST_0), "alpha": (0.3, "[0, 1]")}
+
+LOSSES: dict[str, LossEntry] = {
+    "softmax_cross_entropy": LossEntry(losses.softmax_cross_entropy, LABELS, SMOOTHING),
+    "softmax_cross_entropy, probabilities": LossEntry(losses.softmax_cross_entropy, SHARES, SMOOTHING),
+    "sigmoid_binary_cross_entropy": LossEntry(losses.sigmoid_binary_cross_entropy, YES_OR_NO, SMOOTHING),
+    "sigmoid_focal": LossEntry(losses.sigmoid_focal, YES_OR_NO, FOCAL),
+    "hinge": LossEntry(losses.hinge, YES_OR_NO),
+    "hinge, labels": LossEntry(losses.hinge, LABELS),
+    "perceptron": LossEntry(losses.perceptron, YES_OR_NO),
+    "perceptron, labels": LossEntry(losses.perceptron, LABELS),
+    "squared_error": LossEntry(losses.squared_error, NUMBERS),
+    "absolute_error": LossEntry(losses.absolute_error, NUMBERS),
+    "huber": LossEntry(losses.huber, NUMBERS, {"delta": (0.8, ABOVE_0)}),
+    "quantile": LossEntry(losses.quantile, NUMBERS, {"level": (0.3, "(0, 1)")}),
+    "poisson": LossEntry(losses.poisson, NUMBERS),
 }
-"""Each loss, and targets for four rows of three outputs."""
+
+OTHERS_OF_LOSSES = {"weighted_mean", "targets_for"}
+"""Exports of ``losses`` that are none; each has tests of its own."""
+
+SIX_LABELS = np.array([0, 2, 1, 1, 2, 0])
+SIX_ANSWERS = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 1], [0, 1, 0]])
+
+METRICS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "accuracy": (metrics.accuracy, SIX_LABELS),
+    "accuracy, yes or no": (metrics.accuracy, SIX_ANSWERS),
+    "top_k_accuracy": (functools.partial(metrics.top_k_accuracy, k=2), SIX_LABELS),
+    "balanced_accuracy": (metrics.balanced_accuracy, SIX_LABELS),
+    "precision": (metrics.precision, SIX_ANSWERS[:, :1]),
+    "precision, macro": (functools.partial(metrics.precision, average="macro"), SIX_LABELS),
+    "recall": (metrics.recall, SIX_ANSWERS[:, :1]),
+    "recall, macro": (functools.partial(metrics.recall, average="macro"), SIX_ANSWERS),
+    "f1": (metrics.f1, SIX_ANSWERS[:, :1]),
+    "f1, macro": (functools.partial(metrics.f1, average="macro"), SIX_LABELS),
+    "f1, micro": (functools.partial(metrics.f1, average="micro"), SIX_ANSWERS),
+    "confusion_matrix": (metrics.confusion_matrix, SIX_LABELS),
+    "log_loss": (metrics.log_loss, SIX_LABELS),
+    "log_loss, yes or no": (metrics.log_loss, SIX_ANSWERS),
+    "brier": (metrics.brier, SIX_LABELS),
+    "brier, yes or no": (metrics.brier, SIX_ANSWERS),
+    "expected_calibration_error": (metrics.expected_calibration_error, SIX_LABELS),
+    "expected_calibration_error, yes or no": (
+        functools.partial(metrics.expected_calibration_error, bins=2), SIX_ANSWERS
+    ),
+    "roc_auc": (metrics.roc_auc, SIX_ANSWERS[:, :1]),
+    "roc_auc, labels": (metrics.roc_auc, SIX_LABELS),
+    "mean_squared_error": (metrics.mean_squared_error, SIX_ANSWERS),
+    "root_mean_squared_error": (metrics.root_mean_squared_error, SIX_ANSWERS),
+    "mean_absolute_error": (metrics.mean_absolute_error, SIX_ANSWERS),
+    "r2": (metrics.r2, SIX_ANSWERS),
+}  # fmt: skip
+"""Each metric, and targets for six rows of three outputs, or of one where the targets have one column."""

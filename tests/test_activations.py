@@ -1,12 +1,17 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxmlp import activations
 from jaxmlp.activations import ACTIVATIONS
 
 Z = np.linspace(-5, 5, 41)
+# The fixed point at which mean 0 and variance 1 stay so: Klambauer et al. 2017, section 2.
+ALPHA, SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 EQUATIONS = {
     "identity": lambda z: z,
@@ -15,6 +20,14 @@ EQUATIONS = {
     "tanh": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
     "relu": lambda z: np.maximum(0, z),
     "leaky_relu": lambda z: np.where(z >= 0, z, 0.01 * z),
+    "softplus": lambda z: np.log(1 + np.exp(z)),
+    "elu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    "selu": lambda z: SCALE * np.where(z > 0, z, ALPHA * (np.exp(z) - 1)),
+    "gelu": lambda z: z * scipy.stats.norm.cdf(z),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "mish": lambda z: z * np.tanh(np.log(1 + np.exp(z))),
+    "hard_tanh": lambda z: np.clip(z, -1, 1),
+    "prelu": lambda z: np.where(z >= 0, z, 0.25 * z),
 }
 
 DERIVATIVES = {
@@ -24,23 +37,34 @@ DERIVATIVES = {
     "tanh": lambda z: 1 - np.tanh(z) ** 2,
     "relu": lambda z: np.where(z > 0, 1.0, 0.0),
     "leaky_relu": lambda z: np.where(z >= 0, 1.0, 0.01),
+    "softplus": lambda z: 1 / (1 + np.exp(-z)),
+    "elu": lambda z: np.where(z > 0, 1.0, np.exp(z)),
+    "selu": lambda z: SCALE * np.where(z > 0, 1.0, ALPHA * np.exp(z)),
+    "gelu": lambda z: scipy.stats.norm.cdf(z) + z * scipy.stats.norm.pdf(z),
+    "silu": lambda z: EQUATIONS["sigmoid"](z) * (1 + z * (1 - EQUATIONS["sigmoid"](z))),
+    "mish": lambda z: (
+        np.tanh(EQUATIONS["softplus"](z)) + z * (1 - np.tanh(EQUATIONS["softplus"](z)) ** 2) * EQUATIONS["sigmoid"](z)
+    ),
+    "hard_tanh": lambda z: np.where(np.abs(z) <= 1, 1.0, 0.0),
+    "prelu": lambda z: np.where(z >= 0, 1.0, 0.25),
 }
 
 
 def test_every_activation_has_an_equation_here():
-    assert set(ACTIVATIONS) == set(EQUATIONS) == set(DERIVATIVES)
+    exported = set(ACTIVATIONS) & set(activations.__all__)  # others are users' own
+    assert exported == set(EQUATIONS) == set(DERIVATIVES)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_values_follow_the_equation(name, x64):
-    np.testing.assert_allclose(ACTIVATIONS[name](jnp.asarray(Z)), EQUATIONS[name](Z), rtol=1e-13)
+    np.testing.assert_allclose(ACTIVATIONS[name](jnp.asarray(Z)), EQUATIONS[name](Z), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", DERIVATIVES)
 def test_derivatives_follow_the_equation_and_at_zero_the_convention(name, x64):
     derivatives = jax.vmap(jax.grad(ACTIVATIONS[name]))(jnp.asarray(Z))
     assert 0.0 in Z
-    np.testing.assert_allclose(derivatives, DERIVATIVES[name](Z), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(derivatives, DERIVATIVES[name](Z), rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
@@ -73,3 +97,51 @@ def test_softmax_sums_to_one_and_does_not_overflow():
 def test_the_registry_cannot_be_changed():
     with pytest.raises(TypeError):
         ACTIVATIONS["mine"] = activations.relu
+
+
+def test_a_straight_through_threshold_has_the_values_of_one_and_the_derivative_of_a_line():
+    z = jnp.array([-3e8, -0.5, 0.0, 0.5, 3e8])
+    passing = functools.partial(activations.threshold, straight_through=True)
+    np.testing.assert_array_equal(jax.jit(passing)(z), [0.0, 0.0, 1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(jax.vmap(jax.grad(lambda z: 3 * passing(z)))(z), 3.0)
+
+
+def test_the_form_of_gelu_with_tanh_is_near_the_exact_one():
+    z = jnp.asarray(Z, jnp.float32)
+    approximate = activations.gelu(z, approximate=True)
+    by_hand = Z * (1 + np.tanh(np.sqrt(2 / np.pi) * (Z + 0.044715 * Z**3))) / 2
+    np.testing.assert_allclose(approximate, by_hand, atol=1e-6)
+    difference = np.max(np.abs(approximate - activations.gelu(z)))
+    assert 1e-4 < difference < 1e-3
+
+
+def test_selu_keeps_mean_zero_and_variance_one():
+    z = jax.random.normal(jax.random.key(0), (1_000_000,))
+    a = activations.selu(z)
+    assert abs(float(a.mean())) < 5e-3
+    assert abs(float(a.var()) - 1) < 1e-2
+
+
+@pytest.mark.parametrize("name", ["elu", "prelu"])
+def test_numbers_of_an_activation_may_be_traced(name):
+    values = jnp.array([0.5, 2.0])
+    a = jax.vmap(getattr(activations, name), in_axes=(None, 0))(jnp.array([-100.0, 3.0], jnp.bfloat16), values)
+    assert a.dtype == jnp.bfloat16
+    left = -values if name == "elu" else -100 * values
+    np.testing.assert_allclose(np.asarray(a, np.float32), np.stack([left, [3.0, 3.0]], axis=1), rtol=1e-2)
+
+
+def test_a_function_of_ones_own_gets_a_name_once():
+    activations.register("square_of_a_test", jnp.square)
+    activations.register("square_of_a_test", jnp.square)  # again the same is no mistake
+    assert ACTIVATIONS["square_of_a_test"] is jnp.square
+    with pytest.raises(ValueError, match="name is 'square_of_a_test', which is taken; give one that is not among"):
+        activations.register("square_of_a_test", jnp.abs)
+    for taken in ("relu", "softmax"):
+        with pytest.raises(ValueError, match=f"name is '{taken}', which is taken"):
+            activations.register(taken, jnp.abs)
+
+
+def test_what_is_no_function_gets_no_name(unchecked):
+    with pytest.raises(TypeError, match="activation is 'relu'; give a function"):
+        activations.register("mine", "relu")

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from registry import ACTIVATIONS, INITIALIZERS, LOSSES, OTHERS, SCHEDULES, TRANSFORMS
+from registry import ACTIVATIONS, INITIALIZERS, LOSSES, METRICS, OTHERS, OTHERS_OF_LOSSES, SCHEDULES, TRANSFORMS
 
-from jaxmlp import activations, initializers, losses, optimizers, regularizers, schedules
+from jaxmlp import activations, initializers, losses, metrics, optimizers, regularizers, schedules
 
 STEPS = 4
 each_transform = pytest.mark.parametrize("name", TRANSFORMS)
+each_loss = pytest.mark.parametrize("name", LOSSES)
+each_metric = pytest.mark.parametrize("name", METRICS)
 each_float = pytest.mark.parametrize(("name", "number"), [(n, f) for n, e in TRANSFORMS.items() for f in e.floats])
 
 
@@ -84,9 +86,9 @@ def test_every_export_is_in_the_registry(module):
     assert OTHERS[name] <= set(exported)
 
 
-def test_every_loss_activation_and_initializer_is_in_the_registry():
-    public = {n for n, f in vars(losses).items() if inspect.isfunction(f) and f.__module__ == losses.__name__}
-    assert {n for n in public if not n.startswith("_")} == set(LOSSES) | {"weighted_mean", "targets_for"}
+def test_every_loss_metric_activation_and_initializer_is_in_the_registry():
+    assert set(losses.__all__) == {n.split(",")[0] for n in LOSSES} | OTHERS_OF_LOSSES
+    assert set(metrics.__all__) == {n.split(",")[0] for n in METRICS}
     assert ACTIVATIONS is activations.ACTIVATIONS
     assert INITIALIZERS is initializers.INITIALIZERS
 
@@ -371,15 +373,106 @@ def test_initializers_keep_shape_and_dtype_and_are_the_same_again(name, dtype):
     np.testing.assert_array_equal(w, INITIALIZERS[name](key, (5, 4), jnp.dtype(dtype)))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+def filled(name, **changed):
+    """A loss with its floats filled in, as a recipe has it."""
+    entry = LOSSES[name]
+    floats = {f: value for f, (value, _) in entry.floats.items()} | changed
+    return functools.partial(entry.loss, **floats) if floats else entry.loss
+
+
+def four_rows(name, dtype="float32"):
+    return jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), dtype), jnp.asarray(LOSSES[name].targets)
+
+
+@each_loss
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_losses_are_one_number_per_row_the_same_jitted_and_row_by_row(name, dtype):
-    loss, targets = LOSSES[name]
-    outputs = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), dtype)
-    targets = jnp.asarray(targets)
+    loss, (outputs, targets) = filled(name), four_rows(name, dtype)
     rows = loss(outputs, targets)
     assert (rows.shape, rows.dtype) == ((4,), outputs.dtype)
     tolerance = 1e-6 if dtype == "float32" else 2e-2
-    close(jax.jit(loss)(outputs, targets).astype(float), rows.astype(float), rtol=tolerance)
+    close(jax.jit(loss)(outputs, targets).astype(float), rows.astype(float), rtol=tolerance, atol=tolerance)
     alone = jnp.concatenate([loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(4)])
-    close(alone.astype(float), rows.astype(float), rtol=tolerance)
+    close(alone.astype(float), rows.astype(float), rtol=tolerance, atol=tolerance)
+
+
+@each_loss
+def test_every_float_of_a_loss_is_in_the_registry_and_has_a_default(name):
+    numbers = list(inspect.signature(LOSSES[name].loss).parameters.values())[2:]
+    assert all(p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is not inspect._empty for p in numbers)
+    assert {p.name for p in numbers if float in typing.get_args(p.annotation)} == set(LOSSES[name].floats)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("name", "number"), [(n, f) for n, e in LOSSES.items() for f in e.floats])
+def test_a_float_of_a_loss_may_be_traced_keeps_the_dtype_and_matters(name, number, dtype, compilations):
+    value, interval = LOSSES[name].floats[number]
+    outputs, targets = four_rows(name, dtype)
+
+    @jax.jit
+    def gradient_of(v):
+        return jax.value_and_grad(lambda z: filled(name, **{number: v})(z, targets).sum())(outputs)
+
+    loss, gradient = gradient_of(jnp.float32(value))
+    before = compilations.count
+    _, other_gradient = gradient_of(jnp.float32(value / 2))
+    assert compilations.count == before
+    rows = filled(name)(outputs, targets)
+    assert loss.dtype == rows.dtype == outputs.dtype
+    close(loss.astype(float), rows.astype(float).sum(), rtol=1e-5 if dtype == "float32" else 3e-2)
+    assert jnp.max(jnp.abs(gradient - other_gradient)) > 1e-2, f"{number} changes nothing"
+    for wrong in (INTERVALS[interval], float("nan")):
+        with pytest.raises(
+            ValueError, match=rf"^{number} is {wrong}; give a number in \{interval[:-1]}\{interval[-1]}"
+        ):
+            filled(name, **{number: wrong})(outputs, targets)
+
+
+def six_rows(name, dtype="float32"):
+    """Outputs, targets and weights of a metric, no two outputs being alike."""
+    metric, targets = METRICS[name]
+    columns = 3 if targets.ndim == 1 else targets.shape[1]
+    rng = np.random.default_rng(1)
+    outputs, weight = jnp.asarray(rng.normal(size=(6, columns)), dtype), jnp.asarray(rng.uniform(0.5, 2, 6), dtype)
+    return metric, outputs, jnp.asarray(targets), weight
+
+
+@each_metric
+def test_metrics_are_one_number_the_same_jitted_and_for_each_member(name):
+    metric, outputs, targets, weight = six_rows(name)
+    value = metric(outputs, targets, weight)
+    assert value.shape == (() if name != "confusion_matrix" else (3, 3))
+    assert bool(jnp.all(jnp.isfinite(value)))
+    close(jax.jit(metric)(outputs, targets, weight), value, rtol=1e-6)
+    close(metric(outputs, targets, None), metric(outputs, targets, jnp.ones(6)), rtol=1e-6)
+    close(metric(outputs, targets), metric(outputs, targets, None), rtol=0)
+    members = jnp.stack([outputs, -outputs])
+    together = jax.jit(jax.vmap(metric, in_axes=(0, None, None)))(members, targets, weight)
+    close(together, jnp.stack([value, metric(-outputs, targets, weight)]), rtol=1e-5, atol=1e-6)
+    assert bool(jnp.any(together[0] != together[1])), "the outputs do not matter"
+
+
+@each_metric
+def test_metrics_take_sums_in_float32_at_least(name):
+    metric, outputs, targets, weight = six_rows(name, "bfloat16")
+    value = metric(outputs, targets, weight)
+    assert value.dtype == jnp.float32
+    close(value, metric(outputs.astype(jnp.float32), targets, weight.astype(jnp.float32)), rtol=1e-6)
+
+
+@each_metric
+def test_a_weight_of_zero_leaves_the_row_out_whatever_it_holds(name):
+    metric, outputs, targets, weight = six_rows(name)
+    left_out = metric(outputs[:5], targets[:5], weight[:5])
+    close(metric(outputs, targets, weight.at[5].set(0)), left_out, rtol=1e-5)
+    assert bool(jnp.any(jnp.abs(metric(outputs, targets, weight) - left_out) > 1e-3)), "the row does not matter"
+    close(metric(outputs.at[5].set(jnp.nan), targets, weight.at[5].set(0)), left_out, rtol=1e-5)
+    jax.jit(metric)(outputs, targets, jnp.zeros(6))
+
+
+@each_metric
+def test_a_weight_of_two_is_the_row_twice(name):
+    metric, outputs, targets, _ = six_rows(name)
+    twice = metric(*(jnp.concatenate([part, part[3:4]]) for part in (outputs, targets)))
+    close(metric(outputs, targets, jnp.ones(6).at[3].set(2)), twice, rtol=1e-5)
+    assert bool(jnp.any(jnp.abs(metric(outputs, targets) - twice) > 1e-4)), "the row does not matter"

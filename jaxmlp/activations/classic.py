@@ -1,17 +1,10 @@
-"""Activations: what a unit makes of its weighted sum.
-
-``z`` is the weighted sum ``x @ w + b``, of any shape; each function acts on each number by itself, except
-``softmax``, which turns the outputs of a layer into probabilities and so belongs to the last one.
-"""
-
-from collections.abc import Mapping
-from types import MappingProxyType
+"""The activations of the lecture: threshold, sigmoid, tanh, ReLU, leaky ReLU, softmax, and none at all."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.types import Activation, Scalar, like
+from jaxmlp.types import Scalar, like
 
 
 def identity(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -32,16 +25,19 @@ def identity(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return z
 
 
-def threshold(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def threshold(z: Float[Array, "*shape"], *, straight_through: bool = False) -> Float[Array, "*shape"]:
     """Heaviside's step: the unit fires or it does not.
 
         h(z) = 1 if z >= 0 else 0
 
     Range: {0, 1}. Derivative: 0 wherever there is one, so gradient descent cannot train through it; it is
-    the unit of McCulloch and Pitts (1943) and of the perceptron. h(0) = 1; NaN stays NaN.
+    the unit of McCulloch and Pitts (1943) and of the perceptron. h(0) = 1; NaN stays NaN. With a straight-through
+    gradient the derivative is taken to be 1 (Bengio, Leonard and Courville 2013, section 4), and it can be trained:
+    ``MLP(..., activation=functools.partial(threshold, straight_through=True))``.
 
     Args:
         z: weighted sums, any shape.
+        straight_through: whether the gradient passes as if the unit were linear.
 
     Returns:
         Zeros and ones, same shape.
@@ -49,8 +45,24 @@ def threshold(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Example:
         >>> threshold(jnp.array([-0.1, 0.0, 0.1]))
         Array([0., 1., 1.], dtype=float32)
+        >>> import functools
+        >>> passing = functools.partial(threshold, straight_through=True)
+        >>> print(jax.grad(threshold)(jnp.array(0.5)), jax.grad(passing)(jnp.array(0.5)))
+        0.0 1.0
     """
+    if straight_through:
+        return _straight_through(z)
     return jnp.where(jnp.isnan(z), z, (z >= 0).astype(z.dtype))  # jnp.heaviside turns NaN into 0
+
+
+@jax.custom_jvp
+def _straight_through(z: Array) -> Array:
+    return threshold(z)
+
+
+@_straight_through.defjvp
+def _straight_through_jvp(z: tuple[Array], tangent: tuple[Array]) -> tuple[Array, Array]:
+    return threshold(*z), tangent[0]
 
 
 def sigmoid(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -161,9 +173,3 @@ def softmax(z: Float[Array, "*rows classes"]) -> Float[Array, "*rows classes"]:
                [1. , 0. ]], dtype=float32)
     """
     return jax.nn.softmax(z, axis=-1)
-
-
-ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
-    {f.__name__: f for f in (identity, threshold, sigmoid, tanh, relu, leaky_relu)}
-)
-"""The activations that a hidden layer may have, by name."""
