@@ -81,6 +81,10 @@ def why_wrong(earlier: Stage, later: Stage) -> str | None:
         return "what follows a constraint can leave it again, so let constraints come last, with only ema behind"
     if earlier is Stage.AVERAGED_RATE and later is Stage.CONSTRAINT:
         return "a constraint does not reach its average, where the run is evaluated, so take another optimizer"
+    if earlier is Stage.AVERAGED_RATE and later is Stage.SCALE:
+        return "the points that it averages do not follow a scaled step, so take another optimizer"
+    if (earlier, later) == (Stage.SCALE, Stage.DIRECTION):
+        return "a direction with a memory of its own undoes the scale, so let reduce_on_plateau come behind it"
     if later is Stage.SHARPNESS:
         return "sam takes the gradient anew, which loses what came before, so let it come first"
     if later is Stage.PENALTY and earlier in (Stage.DIRECTION, *rates):

@@ -62,6 +62,10 @@ WRONG = {
     **{(rate, "penalty"): PENALTY for rate in ("rate", "averaged_rate")},
     **{(rate, "decay"): DECAY for rate in ("rate", "averaged_rate")},
     **dict.fromkeys(itertools.product(("rate", "averaged_rate"), repeat=2), TWO_RATES),
+    ("scale", "direction"): (
+        "a direction with a memory of its own undoes the scale, so let reduce_on_plateau come behind it"
+    ),
+    ("averaged_rate", "scale"): "the points that it averages do not follow a scaled step, so take another optimizer",
     ("averaged_rate", "constraint"): (
         "a constraint does not reach its average, where the run is evaluated, so take another optimizer"
     ),
@@ -254,7 +258,7 @@ class TestOrder:
         assert reason in str(message(optax.chain(optimizers.muon(0.1), behind)))
 
     def test_in_optaxs_named_chains_is_known(self):
-        wrong = optax.named_chain(("optimizer", optimizers.adam(0.1)), ("penalty", L2))
+        wrong = optax.named_chain(("the optimizer", optimizers.adam(0.1)), ("a penalty", L2))
         assert message(wrong) == f"a penalty (l1, l2, elastic_net) stands behind adam: {PENALTY}"
 
 
