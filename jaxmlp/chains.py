@@ -7,9 +7,11 @@ and where a run is to be evaluated.
 
 import enum
 import itertools
-from typing import Any
+import operator
+from typing import Any, NamedTuple
 
 import jax
+import optax
 
 from jaxmlp import optimizers, regularizers, schedules
 from jaxmlp.types import Params
@@ -24,9 +26,10 @@ class Stage(enum.Enum):
     DIRECTION = 4
     DECAY = 5
     RATE = 6
-    SCALE = 7
-    CONSTRAINT = 8
-    AVERAGE = 9
+    AVERAGED_RATE = 7
+    SCALE = 8
+    CONSTRAINT = 9
+    AVERAGE = 10
 
 
 STAGES: dict[type, tuple[Stage, str]] = {
@@ -47,7 +50,7 @@ STAGES: dict[type, tuple[Stage, str]] = {
     optimizers.OrthogonalizeState: (Stage.DIRECTION, "muon"),
     regularizers.WeightDecayState: (Stage.DECAY, "weight_decay"),
     optimizers.SGDState: (Stage.RATE, "sgd (the learning rate)"),
-    optimizers.ScheduleFreeState: (Stage.RATE, "schedule_free"),
+    optimizers.ScheduleFreeState: (Stage.AVERAGED_RATE, "schedule_free"),
     schedules.PlateauState: (Stage.SCALE, "reduce_on_plateau"),
     regularizers.ConstraintState: (Stage.CONSTRAINT, "a constraint (proximal_l1, max_norm, unit_norm, non_negative)"),
     regularizers.EMAState: (Stage.AVERAGE, "ema"),
@@ -71,19 +74,26 @@ def why_wrong(earlier: Stage, later: Stage) -> str | None:
         >>> why_wrong(Stage.RATE, Stage.PENALTY)
         "a penalty joins the loss's gradient, so let it stand before the optimizer"
     """
+    rates = (Stage.RATE, Stage.AVERAGED_RATE)
     if earlier is Stage.AVERAGE and later is not Stage.AVERAGE:
         return "ema averages the parameters after the step, so let it come last"
     if earlier is Stage.CONSTRAINT and later.value < Stage.CONSTRAINT.value:
         return "what follows a constraint can leave it again, so let constraints come last, with only ema behind"
+    if earlier is Stage.AVERAGED_RATE and later is Stage.CONSTRAINT:
+        return "a constraint does not reach its average, where the run is evaluated, so take another optimizer"
+    if earlier is Stage.AVERAGED_RATE and later is Stage.SCALE:
+        return "the points that it averages do not follow a scaled step, so take another optimizer"
+    if (earlier, later) == (Stage.SCALE, Stage.DIRECTION):
+        return "a direction with a memory of its own undoes the scale, so let reduce_on_plateau come behind it"
     if later is Stage.SHARPNESS:
         return "sam takes the gradient anew, which loses what came before, so let it come first"
-    if later is Stage.PENALTY and earlier in (Stage.DIRECTION, Stage.RATE):
+    if later is Stage.PENALTY and earlier in (Stage.DIRECTION, *rates):
         return "a penalty joins the loss's gradient, so let it stand before the optimizer"
     if (earlier, later) == (Stage.DECAY, Stage.DIRECTION):
         return "decay that a direction scales is not decoupled, so let it stand between direction and rate, or take l2"
-    if (earlier, later) == (Stage.RATE, Stage.DECAY):
+    if earlier in rates and later is Stage.DECAY:
         return "decay behind the rate makes weights grow, so let it stand between direction and rate"
-    if (earlier, later) == (Stage.RATE, Stage.RATE):
+    if earlier in rates and later in rates:
         return "two rates, each with the minus sign of descent, climb; keep one"
     return None
 
@@ -120,7 +130,7 @@ def evaluation_params(opt_state: Params, params: Params) -> Params:
         Parameters of the same structure, shapes and dtypes.
 
     Raises:
-        ValueError: the chain keeps more than one average.
+        ValueError: the chain keeps two averages of the same parameter.
 
     Example:
         >>> import jax.numpy as jnp
@@ -132,25 +142,42 @@ def evaluation_params(opt_state: Params, params: Params) -> Params:
     """
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: hasattr(node, "evaluation_params"))
     averages = [node for node in nodes if hasattr(node, "evaluation_params")]
-    if len(averages) > 1:
-        names = " and ".join(type(average).__name__ for average in averages)
-        raise ValueError(f"the optimizer keeps {len(averages)} averages, {names}; keep one, where the run is evaluated")
-    return averages[0].evaluation_params(params) if averages else params
+    at, averaged = params, [False] * len(jax.tree.leaves(params))
+    for average in averages:
+        new = average.evaluation_params(at)
+        changed = [a is not b for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(at), strict=True)]
+        if any(map(operator.and_, changed, averaged)):
+            names = " and ".join(type(a).__name__ for a in averages)
+            raise ValueError(
+                f"the optimizer keeps {len(averages)} averages, {names}; keep one, where the run is evaluated"
+            )
+        at, averaged = new, list(map(operator.or_, changed, averaged))
+    return at
 
 
-def _links(state: Any) -> list[tuple[Stage, str]]:
-    """Return the stages of a chain in order, having checked them; a wrapper's are those of what it wraps."""
+class _Link(NamedTuple):
+    """A transform in a chain; ``masked`` if it acts on a part of the parameters only."""
+
+    stage: Stage
+    name: str
+    masked: bool = False
+
+
+def _links(state: Any) -> list[_Link]:
+    """Return the links of a chain in order, having checked them; a wrapper's are those of what it wraps."""
     if type(state) in STAGES:
-        return [STAGES[type(state)]]
+        return [_Link(*STAGES[type(state)])]
+    if isinstance(state, optax.MaskedState):
+        return [link._replace(masked=True) for link in _links(state.inner_state)]
     if jax.tree_util.treedef_is_leaf(jax.tree.structure(state)):
         return []
-    of_parts = [_links(part) for part in jax.tree.leaves(state, is_leaf=lambda node: node is not state)]
-    if type(state) is not tuple:  # side by side, as in optax.partition: only of a single one is the place known
-        known = [links for links in of_parts if links]
-        return known[0] if len(known) == 1 else []
-    links = list(itertools.chain.from_iterable(of_parts))
-    for (earlier, earlier_name), (later, later_name) in itertools.combinations(links, 2):
-        wrong = why_wrong(earlier, later)
+    parts = (
+        state.values() if isinstance(state, dict) else jax.tree.leaves(state, is_leaf=lambda node: node is not state)
+    )
+    links = list(itertools.chain.from_iterable(map(_links, parts)))
+    for earlier, later in itertools.combinations(links, 2):
+        # Two with a mask each, as in optax.partition, may act side by side.
+        wrong = None if earlier.masked and later.masked else why_wrong(earlier.stage, later.stage)
         if wrong is not None:
-            raise ValueError(f"{later_name} stands behind {earlier_name}: {wrong}")
+            raise ValueError(f"{later.name} stands behind {earlier.name}: {wrong}")
     return links

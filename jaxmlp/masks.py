@@ -155,7 +155,7 @@ def where(mask: Mask, params: Params, chosen: Params, otherwise: Params) -> Para
         A pytree like the parameters.
 
     Raises:
-        ValueError: the mask is not like the parameters or their upper part.
+        ValueError: the mask is not like the parameters or their upper part, or an array in it not like its leaf.
         TypeError: it holds other than truth values.
 
     Example:
@@ -168,11 +168,17 @@ def where(mask: Mask, params: Params, chosen: Params, otherwise: Params) -> Para
             return chosen if selected else otherwise
         if not (hasattr(selected, "dtype") and jnp.issubdtype(selected.dtype, jnp.bool_)):
             raise TypeError(f"mask holds {selected!r}; give truth values, such as True or an array of them")
+        for leaf in jax.tree.leaves(chosen):
+            if selected.ndim and selected.shape != jnp.shape(leaf):
+                raise ValueError(
+                    f"mask has shape {selected.shape} for a leaf of shape {jnp.shape(leaf)}; give the same"
+                )
         return jax.tree.map(lambda c, o: jnp.where(selected, c, o), chosen, otherwise)
 
     tree = mask(params) if callable(mask) else mask
     try:
-        return jax.tree.map(choose, tree, chosen, otherwise)
+        jax.tree.map(lambda selected, below: None, tree, chosen)
     except ValueError as error:
         wanted, given = jax.tree.structure(params), jax.tree.structure(tree)
         raise ValueError(f"mask is {given}, but params are {wanted}; give one like them or their upper part") from error
+    return jax.tree.map(choose, tree, chosen, otherwise)

@@ -76,7 +76,7 @@ def flat_cosine(learning_rate: Scalar, steps: int, *, flat: Scalar = 0.5) -> Sch
     checks.whole_number("steps", steps, 1)
     checks.in_range("flat", flat, "[0, 1)")
 
-    def schedule(count: Array | int) -> Array:
+    def schedule(count: Array | int | float) -> Array:
         share = jnp.asarray(count, float) / steps
         fallen = jnp.clip((share - flat) / (1 - flat), 0, 1)
         return learning_rate * (1 + jnp.cos(jnp.pi * fallen)) / 2

@@ -16,6 +16,7 @@ import pytest
 
 from jaxmlp import losses, masks, optimizers, training
 from jaxmlp.mlp import MLP
+from jaxmlp.types import Batch
 
 STEPS = 100
 SLOPES = np.array([1.0, 20.0, 0.1])
@@ -350,30 +351,31 @@ def test_orthogonalize_refuses_what_is_no_matrix():
         optimizers.orthogonalize().update([jnp.ones(2)], optimizers.OrthogonalizeState())
 
 
-@pytest.mark.parametrize("name", ["muon", "sam", "schedule_free_adamw", "lion", "nadam"])
+@pytest.mark.parametrize("name", ["muon", "sam", "schedule_free_adamw"])
 def test_modern_optimizers_learn_inside_fit(name):
     """Whatever they ask for, the run hands over: here the second gradient of SAM, the average of Schedule-Free."""
     x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int32)
-    rates = {"muon": 0.05, "sam": 0.3, "schedule_free_adamw": 0.05, "lion": 0.01, "nadam": 0.03}
+    rates = {"muon": 0.05, "sam": 0.3, "schedule_free_adamw": 0.05}
     recipe = training.Recipe(MLP((2, 16, 16, 2)), getattr(optimizers, name)(rates[name]), losses.softmax_cross_entropy)
     run = training.fit(recipe, (x, y), epochs=60, batch_size=20, key=jax.random.key(0), progress=False)
     assert run.history["train/loss"][-1] < 0.2 * run.history["train/loss"][0]
 
 
-def test_sam_inside_fit_takes_its_second_gradient_with_the_same_dropout_masks():
+def test_sam_inside_a_step_takes_its_second_gradient_with_the_same_dropout_masks():
     """With rho = 0 the second gradient is the first, dropout and all."""
-    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    y = (x[:, :1] > 0).astype(np.float32)
-    runs = [
-        training.fit(
-            training.Recipe(MLP((3, 8, 1), dropout=0.5), optimizer, losses.squared_error),
-            (x, y), epochs=3, batch_size=10, key=jax.random.key(0), progress=False,
-        )
-        for optimizer in (optimizers.sam(0.1, rho=0.0), optimizers.sgd(0.1), optimizers.sam(0.1, rho=0.5))
-    ]  # fmt: skip
-    equals(runs[0].params, runs[1].params, rtol=1e-5, atol=1e-6)
-    assert np.max(np.abs(runs[0].params[0].w - runs[2].params[0].w)) > 1e-3
+    net = MLP((3, 8, 1), dropout=0.5)
+    params = net.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (10, 3))
+    batch = Batch(x, x[:, :1])
+
+    def after(optimizer):
+        recipe = training.Recipe(net, optimizer, losses.squared_error)
+        return training.train_step(recipe, params, optimizer.init(params), batch, jax.random.key(2)).params
+
+    flat, plain, sharp = map(after, (optimizers.sam(0.1, rho=0.0), optimizers.sgd(0.1), optimizers.sam(0.1, rho=0.5)))
+    equals(flat, plain, rtol=1e-6)
+    assert np.max(np.abs(plain[0].w - sharp[0].w)) > 1e-3
 
 
 def test_a_missing_gradient_function_gets_a_sentence():
@@ -382,15 +384,14 @@ def test_a_missing_gradient_function_gets_a_sentence():
         transform.update(jnp.ones(2), transform.init(jnp.ones(2)), jnp.ones(2))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
-def test_a_steady_gradient_leaves_centred_rmsprop_no_spread(dtype):
+def test_a_steady_gradient_leaves_centred_rmsprop_no_spread():
     """Rounding brings s - a^2 below 0, to -3e-7: step by step, where nothing is fused."""
     transform = optimizers.rmsprop(0.1, centered=True, eps_root=0.0, eps=1e-3)
-    gradient = jnp.linspace(0.01, 1.0, 1000).astype(dtype)
+    gradient = jnp.linspace(0.01, 1.0, 1000)
     state = transform.init(gradient)
-    for t in range(250):
+    for t in range(130):
         updates, state = transform.update(gradient, state)
-        if t > 200:  # no spread is left, and the root is eps or little more: 0.1 g / eps = 100 g
+        if t > 110:  # no spread is left, and the root is eps or little more: 0.1 g / eps = 100 g
             assert bool(jnp.all((-updates > 25 * gradient) & (-updates < 101 * gradient)))
 
 

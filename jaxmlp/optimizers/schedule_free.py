@@ -50,7 +50,11 @@ class ScheduleFreeState(NamedTuple):
             >>> state.evaluation_params(theta)  # the first average is the first z
             Array([[0.5]], dtype=float32)
         """
-        return jax.tree.map(lambda x, p: x.astype(p.dtype), self.x, params)
+
+        def average(x: Any, p: Any) -> Any:
+            return p if isinstance(x, optax.MaskedNode) else x.astype(p.dtype)
+
+        return jax.tree.map(average, self.x, params, is_leaf=lambda x: isinstance(x, optax.MaskedNode))
 
 
 def schedule_free_sgd(

@@ -4,7 +4,7 @@ m         <- decay m + (1 - decay) theta_t
 theta_bar  = m / (1 - decay^t)
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,9 @@ from jaxmlp.types import Params, Scalar, accumulator, like
 
 
 class EMAState(NamedTuple):
-    """decay^t, and the sum m of the parameters after each step, in float32 at least."""
+    """The sum of the weights, and of the parameters after each step times theirs, in float32 at least."""
 
-    remainder: Float[Array, ""]
+    total: Float[Array, ""]
     m: Params
 
     def evaluation_params(self, params: Params) -> Params:
@@ -38,13 +38,15 @@ class EMAState(NamedTuple):
             >>> state.evaluation_params(jnp.array([5.0]))  # (0.25 * 2 + 0.5 * 5) / 0.75
             Array([4.], dtype=float32)
         """
-        begun = self.remainder < 1
-        share = jnp.where(begun, 1 - self.remainder, 1)
+        begun = self.total > 0
+        total = jnp.where(begun, self.total, 1)
 
-        def average(m: Array, p: Array) -> Array:
-            return jnp.where(begun, (m / share.astype(m.dtype)).astype(p.dtype), p)
+        def average(m: Any, p: Any) -> Any:
+            if isinstance(m, optax.MaskedNode):
+                return p
+            return jnp.where(begun, (m / total.astype(m.dtype)).astype(p.dtype), p)
 
-        return jax.tree.map(average, self.m, params)
+        return jax.tree.map(average, self.m, params, is_leaf=lambda m: isinstance(m, optax.MaskedNode))
 
 
 def ema(decay: Scalar) -> optax.GradientTransformation:
@@ -75,7 +77,7 @@ def ema(decay: Scalar) -> optax.GradientTransformation:
     checks.in_range("decay", decay, "[0, 1)")
 
     def init(params: Params) -> EMAState:
-        return EMAState(remainder=jnp.ones(()), m=jax.tree.map(accumulator, params))
+        return EMAState(total=jnp.zeros(()), m=jax.tree.map(accumulator, params))
 
     def update(updates: Params, state: EMAState, params: Params = None) -> tuple[Params, EMAState]:
         checks.same_structure(updates=updates, params=params)
@@ -85,6 +87,8 @@ def ema(decay: Scalar) -> optax.GradientTransformation:
             return like(decay, m) * m + like(1 - decay, m) * theta
 
         m = jax.tree.map(average, state.m, params, updates)
-        return updates, EMAState(remainder=like(decay, state.remainder) * state.remainder, m=m)
+        # Summed up as m is, and not 1 - decay^t, of which rounding leaves little in the first steps.
+        total = like(decay, state.total) * state.total + like(1 - decay, state.total)
+        return updates, EMAState(total=total, m=m)
 
     return optax.GradientTransformation(init, update)

@@ -76,7 +76,7 @@ def clip_by_norm(limit: Scalar) -> optax.GradientTransformation:
 
     def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
         del params
-        return jax.tree.map(lambda g: _shorten(g, jnp.sqrt(_sum_of_squares(g)), limit), updates), state
+        return jax.tree.map(lambda g: _shorten(g, _sum_of_squares(g), limit), updates), state
 
     return optax.GradientTransformation(_init, update)
 
@@ -104,9 +104,8 @@ def clip_by_global_norm(limit: Scalar) -> optax.GradientTransformation:
 
     def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
         del params
-        # Squares are summed, not norms: the gradient of a norm is NaN at 0.
-        norm = jnp.sqrt(sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros(())))
-        return jax.tree.map(lambda g: _shorten(g, norm, limit), updates), state
+        squares = sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros(()))
+        return jax.tree.map(lambda g: _shorten(g, squares, limit), updates), state
 
     return optax.GradientTransformation(_init, update)
 
@@ -142,9 +141,9 @@ def clip_adaptive(limit: Scalar, *, eps: Scalar = 1e-3) -> optax.GradientTransfo
         checks.same_structure(updates=updates, params=params)
 
         def clipped(g: Array, w: Array) -> Array:
-            length = _length_of_units(w)
+            length = jnp.sqrt(_squares_of_units(w))
             allowed = like(limit, length) * jnp.maximum(length, like(eps, length))
-            return _shorten(g, _length_of_units(g), allowed)
+            return _shorten(g, _squares_of_units(g), allowed)
 
         return jax.tree.map(clipped, updates, params), state
 
@@ -160,13 +159,17 @@ def _sum_of_squares(g: Array) -> Float[Array, ""]:
     return jnp.sum(jnp.square(wide(g))).astype(float)
 
 
-def _length_of_units(a: Array) -> Array:
+def _squares_of_units(a: Array) -> Array:
     axes = tuple(range(max(a.ndim - 1, 1))) if a.ndim else ()
-    return jnp.sqrt(jnp.sum(jnp.square(wide(a)), axis=axes, keepdims=True))
+    return jnp.sum(jnp.square(wide(a)), axis=axes, keepdims=True)
 
 
-def _shorten(g: Array, length: Array, limit: Scalar | Array) -> Array:
-    """Scale a leaf such that what has a length above the limit is as long as the limit."""
-    limit = jnp.asarray(limit, length.dtype)
-    factor = jnp.where(length > limit, limit / jnp.where(length > 0, length, 1), 1)
+def _shorten(g: Array, squares: Array, limit: Scalar | Array) -> Array:
+    """Scale a leaf, the sum of whose squares is given, such that it is no longer than the limit.
+
+    Where the sum is 0 its root is not taken, whose gradient would be infinite there.
+    """
+    limit = jnp.asarray(limit, squares.dtype)
+    length = jnp.sqrt(jnp.where(squares > 0, squares, 1))
+    factor = jnp.where((squares > 0) & (length > limit), limit / length, 1)
     return (wide(g) * factor.astype(wide(g).dtype)).astype(floats(g).dtype)

@@ -39,8 +39,8 @@ def dropout(key: Key, a: Float[Array, "*shape"], rate: Scalar) -> Float[Array, "
         [0.0, 1.25] 0.2
     """
     checks.in_range("rate", rate, "[0, 1)")
-    keep = 1 - like(rate, a)
-    return jnp.where(jax.random.bernoulli(key, keep, a.shape), a / keep, 0)
+    keep = 1 - rate  # in its own precision: in bfloat16 0.99 is 0.9883, and a random number has 7 bits
+    return jnp.where(jax.random.bernoulli(key, keep, a.shape), a / like(keep, a), 0)
 
 
 def alpha_dropout(key: Key, a: Float[Array, "*shape"], rate: Scalar) -> Float[Array, "*shape"]:
@@ -69,10 +69,10 @@ def alpha_dropout(key: Key, a: Float[Array, "*shape"], rate: Scalar) -> Float[Ar
         0.0 1.0
     """
     checks.in_range("rate", rate, "[0, 1)")
-    keep = 1 - like(rate, a)
+    keep = 1 - rate
     kept = jax.random.bernoulli(key, keep, a.shape)
     scale = (keep + SATURATED**2 * keep * (1 - keep)) ** -0.5
-    return scale * (jnp.where(kept, a, SATURATED) - (1 - keep) * SATURATED)
+    return like(scale, a) * (jnp.where(kept, a, SATURATED) - like((1 - keep) * SATURATED, a))
 
 
 SATURATED = -1.0507009873554805 * 1.6732632423543772

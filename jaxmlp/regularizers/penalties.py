@@ -88,7 +88,8 @@ def elastic_net(l1: Scalar, l2: Scalar, *, mask: Mask = masks.weights) -> optax.
 
         l1 * sum |w| + l2 / 2 * sum w^2        g <- g + l1 * sign(w) + l2 * w, with sign(0) = 0
 
-    scikit-learn's ``ElasticNet(alpha, l1_ratio)`` is l1 = alpha * l1_ratio, l2 = alpha * (1 - l1_ratio).
+    scikit-learn's ``ElasticNet(alpha, l1_ratio)`` is l1 = alpha * l1_ratio, l2 = alpha * (1 - l1_ratio), its loss being
+    half the mean squared error; beside ``losses.squared_error``, which has no 1/2, both are twice that.
 
     Args:
         l1: strength of the L1 penalty, at least 0.

@@ -41,7 +41,8 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         params: the model's parameters, any pytree; for an ``MLP`` layers w of shape (inputs, outputs).
         opt_state: what ``recipe.optimizer.init(params)`` or the step before returned.
         batch: rows x of shape (rows, inputs), targets y of shape (rows, ...), weights of shape (rows,).
-        key: switches on all that is random, dropout, noise and mixing; None leaves it off.
+        key: switches on all that is random, dropout, noise and mixing; None leaves it off, but for
+            ``gradient_noise``, which then raises.
 
     Returns:
         ``Step(params, opt_state, loss)``, the loss being that of the parameters before the step.
