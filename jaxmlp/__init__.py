@@ -11,13 +11,13 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "checks",  # bad input, refused by a sentence
     "masks",  # which of the parameters a transform acts on
     # -- the model --
-    "activations",  # threshold, sigmoid, tanh, relu, leaky_relu, softmax
+    "activations",  # threshold, sigmoid, tanh, relu, leaky_relu, softmax and the modern ones
     "initializers",  # which initializer suits which activation
     "neurons",  # McCulloch-Pitts, threshold unit, perceptron and its kin, Adaline
     "regularizers",  # dropout and other noise, penalties, constraints, clipping, averaging
     "mlp",  # MLP: init and apply; dropout inside
     "losses",  # one number per row
-    "metrics",  # what a person reads: accuracy, mean squared error
+    "metrics",  # what a person reads: accuracy, AUC, R2, calibration error
     # -- how it learns --
     "optimizers",  # one published method per file
     "schedules",  # the learning-rate ladder, and what optax lacks

@@ -84,14 +84,14 @@ INITIALIZERS: Mapping[str, Initializer] = MappingProxyType(
 )
 """The initializers by name."""
 
-_SUITED = {"relu": he_normal, "leaky_relu": he_normal, "selu": lecun_normal}
+_SUITED = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "mish"), he_normal) | {"selu": lecun_normal}
 
 
 def initializer_for(activation: str | Activation) -> Initializer:
     """Return the initializer that suits an activation.
 
-    He for the ReLU family, LeCun for SELU, Glorot for sigmoid, tanh, linear units and functions that this
-    library does not know.
+    He for the ReLU family (ELU, GELU, SiLU and Mish among it), LeCun for SELU, Glorot for sigmoid, tanh, linear
+    units and functions that this library does not know.
 
     Args:
         activation: its name, or the function.

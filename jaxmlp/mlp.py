@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp import checks
-from jaxmlp.activations import ACTIVATIONS, identity, softmax
+from jaxmlp.activations import ACTIVATIONS, identity, selu, softmax
 from jaxmlp.initializers import INITIALIZERS, initializer_for
-from jaxmlp.regularizers import dropout
+from jaxmlp.regularizers import alpha_dropout, dropout
 from jaxmlp.types import Activation, Initializer, Key, Layer, Scalar
 
 
@@ -31,7 +31,8 @@ class MLP:
         initializer: a name from ``initializers.INITIALIZERS`` or a function for all weights; None takes what
             suits each layer's activation. Biases start at 0.
         dropout: share of the units that is dropped in each hidden layer while training, in [0, 1). Zero as a
-            Python number leaves the masks out of the program; a traced rate may be swept.
+            Python number leaves the masks out of the program; a traced rate may be swept. Units of SELU are
+            not dropped but saturated (``regularizers.alpha_dropout``).
 
     Raises:
         TypeError: ``sizes`` are not whole numbers.
@@ -116,11 +117,12 @@ class MLP:
         self._check(params, x)
         activation = ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
         keys = None if key is None or not self._drops else _key_per_layer(key, len(params))
+        drop = alpha_dropout if activation is selu else dropout
         a = x
         for i, (w, b) in enumerate(params[:-1]):
             a = activation(_weighted_sums(a, w, b))
             if keys is not None:
-                a = dropout(keys[i], a, self.dropout)
+                a = drop(keys[i], a, self.dropout)
         return _weighted_sums(a, *params[-1])
 
     @property

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxmlp import activations, losses
 from jaxmlp.initializers import glorot_uniform, lecun_normal
 from jaxmlp.mlp import MLP
-from jaxmlp.regularizers import dropout
+from jaxmlp.regularizers import alpha_dropout, dropout
 from jaxmlp.types import Layer
 
 KEY = jax.random.key(0)
@@ -196,3 +196,13 @@ def test_integer_inputs_are_taken_as_floats(unchecked):
     params = net.init(KEY)
     whole = jnp.array([[1, 0, 2]])
     np.testing.assert_array_equal(net.apply(params, whole), net.apply(params, whole.astype(jnp.float32)))
+
+
+def test_dropout_saturates_units_of_selu():
+    net = MLP(sizes=(1, 4000, 4000), activation="selu", dropout=0.3)
+    eye = Layer(w=jnp.eye(4000), b=jnp.zeros(4000))
+    params = (Layer(w=jnp.zeros((1, 4000)), b=jnp.zeros(4000)), eye)
+    values = np.unique(net.apply(params, jnp.ones((1, 1)), key=KEY))
+    saturated, kept = alpha_dropout(KEY, jnp.zeros(4000), 0.3).min(), alpha_dropout(KEY, jnp.zeros(4000), 0.3).max()
+    np.testing.assert_allclose(values, [saturated, kept], rtol=1e-6)
+    assert saturated < -0.4 < 0.4 < kept

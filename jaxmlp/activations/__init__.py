@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from jaxmlp.activations.classic import identity, leaky_relu, relu, sigmoid, softmax, tanh, threshold
-from jaxmlp.activations.modern import elu, gelu, hard_tanh, mish, prelu, selu, silu, softplus
+from jaxmlp.activations.modern import elu, gelu, hard_tanh, mish, selu, silu, softplus
 from jaxmlp.types import Activation
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "identity",
     "leaky_relu",
     "mish",
-    "prelu",
     "register",
     "relu",
     "selu",
@@ -38,7 +37,7 @@ _BY_NAME: dict[str, Activation] = {
     function.__name__: function
     for function in (
         *(identity, threshold, sigmoid, tanh, relu, leaky_relu),
-        *(softplus, elu, selu, gelu, silu, mish, hard_tanh, prelu),
+        *(softplus, elu, selu, gelu, silu, mish, hard_tanh),
     )
 }
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(_BY_NAME)

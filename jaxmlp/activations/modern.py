@@ -1,4 +1,4 @@
-"""Activations since 2009: smooth, self-normalizing, gated, and one whose slope is learnt."""
+"""Activations since ReLU, and the smooth ones that led to it: self-normalizing, gated, and cut from straight pieces."""
 
 import jax
 import jax.numpy as jnp
@@ -154,26 +154,3 @@ def hard_tanh(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         Array([-1. ,  0.5,  1. ], dtype=float32)
     """
     return jax.nn.hard_tanh(z)
-
-
-def prelu(z: Float[Array, "*shape"], slope: Scalar = 0.25) -> Float[Array, "*shape"]:
-    """A leaky ReLU whose slope is learnt with the weights (He et al. 2015, equation 1).
-
-        prelu(z) = z if z >= 0 else slope * z
-
-    Range: all numbers. Derivative: 1 from zero on, ``slope`` below; by the slope z below zero, 0 above. In an ``MLP``
-    every hidden layer with this activation has a slope among its parameters, which begins at 0.25 and, having fewer
-    than two axes, is not decayed.
-
-    Args:
-        z: weighted sums, any shape.
-        slope: below zero, a scalar.
-
-    Returns:
-        Numbers, same shape.
-
-    Example:
-        >>> prelu(jnp.array([-2.0, 0.0, 3.0]), slope=0.5)
-        Array([-1.,  0.,  3.], dtype=float32)
-    """
-    return jnp.where(z >= 0, z, like(slope, z) * z)
