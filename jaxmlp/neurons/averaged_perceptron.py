@@ -1,4 +1,4 @@
-"""The averaged perceptron (Freund and Schapire 1999, section 2: predicting with the average of all weights).
+"""The averaged perceptron (Freund and Schapire 1999, beside the voted one).
 
 w, b        as in the perceptron, row for row
 w_avg     = 1/N sum_n w_n,    b_avg = 1/N sum_n b_n        over the N rows read, after each of them

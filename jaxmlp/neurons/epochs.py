@@ -22,7 +22,7 @@ Rule: TypeAlias = Callable[[Any, tuple[Array, Array]], tuple[Any, Array]]
 class MistakesRun(NamedTuple):
     """What learning from mistakes leaves behind.
 
-    The path has NaN, and the mistakes have 0, for epochs that were not run: they would have changed nothing.
+    For epochs that were not run the path holds NaN, and the mistakes are 0, as they would have been.
     """
 
     unit: Any  # after the last epoch

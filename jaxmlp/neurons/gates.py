@@ -1,4 +1,4 @@
-"""The gates of logic as McCulloch-Pitts units (1943, figure 1), so that any circuit can be built of such units.
+"""The gates of logic as McCulloch-Pitts units (after figure 1 of 1943): any circuit can be built of such units.
 
 AND, OR, NOT, NOR and the majority are one unit each. NAND and XOR are not: a unit that one input alone can silence
 does not fire when that input does, and without inhibition more firing inputs never stop a unit. They take two layers.

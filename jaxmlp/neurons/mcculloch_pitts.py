@@ -28,7 +28,8 @@ class McCullochPitts:
     Attributes:
         excitatory: numbers of the inputs that excite.
         inhibitory: numbers of the inputs that inhibit.
-        threshold: theta, how many must excite, a whole number of at least 0; at 0 the unit fires unless inhibited.
+        threshold: theta, how many must excite, a whole number of at least 0; at 0 the unit fires unless inhibited,
+            which spares it an input that always fires.
 
     Raises:
         TypeError: a number that is no whole number.

@@ -1,4 +1,4 @@
-"""The multi-class perceptron (Kesler's construction: Duda and Hart 1973, section 5.12; Crammer and Singer 2003).
+"""The multi-class perceptron (Kesler's construction, in Duda and Hart 1973; Crammer and Singer 2003).
 
 score_k   = w_k . x + b_k                                                   one unit per class
 y_hat     = argmax_k score_k

@@ -1,4 +1,4 @@
-"""The pocket rule with ratchet (Gallant 1990, section III): for rows that no hyperplane separates.
+"""The pocket rule with ratchet (Gallant 1990): for rows that no hyperplane separates.
 
 A perceptron pi learns from rows drawn at random; the best one so far stays in the pocket::
 
@@ -49,9 +49,10 @@ def learn_pocket(x: Any, y: Any, *, key: Key, epochs: int = 100) -> PocketRun:
 
         pocket <- pi        if run_pi > run_pocket and right_pi > right_pocket
 
-    With probability 1 the pocket comes to hold as good a unit as there is (Gallant 1990, theorem 1), though nobody
-    tells when. Here an epoch is as many draws, with replacement, as there are rows; it ends with one more test of the
-    perceptron, whatever its run, so that the pocket is never worse than it. Learning stops when no row is wrong.
+    With probability 1 the pocket comes to hold as good a unit as there is, after finitely many draws (Muselli 1997),
+    though nobody tells when. Here an epoch is as many draws, with replacement, as there are rows. It ends with one
+    more test of the perceptron, whatever its run, so that the pocket is never worse than it. Learning stops when no
+    row is wrong.
 
     May be jitted, and vmapped over data sets and keys; vmapped, it counts the rows right at every draw.
 
