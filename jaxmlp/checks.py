@@ -102,12 +102,13 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     raise ValueError(f"{name} is {value!r}; {hint}: {', '.join(known)}")
 
 
-def not_traced(name: str, value: Any) -> None:
+def not_traced(name: str, value: Any, advice: str = "inside jit or vmap use training.make_run") -> None:
     """Refuse a traced value where a function works on the host.
 
     Args:
         name: the argument's name, for the message.
         value: the argument.
+        advice: what to do instead.
 
     Raises:
         TypeError: ``value`` is traced.
@@ -116,9 +117,7 @@ def not_traced(name: str, value: Any) -> None:
         >>> not_traced("key", jax.random.key(0))
     """
     if isinstance(value, jax.core.Tracer):
-        raise TypeError(
-            f"{name} is traced, and this function works on the host; inside jit or vmap use training.make_run"
-        )
+        raise TypeError(f"{name} is traced, and this function works on the host; {advice}")
 
 
 def array(name: str, values: Any) -> NDArray[Any] | jax.Array:

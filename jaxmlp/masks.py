@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxmlp.types import Params
 
@@ -140,6 +141,29 @@ def at(*patterns: str) -> Callable[[Params], Params]:
         return jax.tree.unflatten(structure, hits)
 
     return mask
+
+
+def in_place(change: Callable[[Any, Any], Any], kept: Params, params: Params) -> Params:
+    """Change the parameters of which something is kept; leave those that optax's ``masked`` has hidden.
+
+    Args:
+        change: a function of what is kept of a leaf and of the leaf.
+        kept: a pytree like the parameters, with ``optax.MaskedNode`` in place of those that are hidden.
+        params: a pytree of arrays.
+
+    Returns:
+        Parameters.
+
+    Example:
+        >>> kept = {"w": 2.0, "b": optax.MaskedNode()}
+        >>> in_place(lambda average, p: average, kept, {"w": 1.0, "b": 1.0})
+        {'b': 1.0, 'w': 2.0}
+    """
+
+    def is_hidden(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    return jax.tree.map(lambda k, p: p if is_hidden(k) else change(k, p), kept, params, is_leaf=is_hidden)
 
 
 def where(mask: Mask, params: Params, chosen: Params, otherwise: Params) -> Params:

@@ -7,6 +7,7 @@ for each row of the data. ``n`` rows are the data; ``batch`` rows are what one s
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt32
 
@@ -101,6 +102,23 @@ def like(hyperparameter: Scalar, array: Array) -> Any:
     return jnp.asarray(hyperparameter).astype(array.dtype)
 
 
+def value_at(value: Scalar | Schedule, count: Array) -> Scalar:
+    """Return a scalar as it is, or what a schedule gives.
+
+    Args:
+        value: a scalar, or a schedule.
+        count: the number of steps already made, a scalar.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> value_at(0.1, jnp.array(3)), value_at(lambda count: 0.5**count, jnp.array(3))
+        (0.1, Array(0.125, dtype=float32, weak_type=True))
+    """
+    return value(count) if callable(value) else value
+
+
 def floats(leaf: Any) -> Array:
     """Return a leaf as an array of floats: floats stay as they are, whole numbers become JAX's default float.
 
@@ -135,6 +153,25 @@ def wide(leaf: Any) -> Array:
     """
     array = floats(leaf)
     return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
+
+
+def sum_of_squares(tree: Any) -> Float[Array, ""]:
+    """Return the sum of the squares of all numbers in a pytree: its squared length.
+
+    Squares are summed, not lengths, whose gradient is NaN at 0.
+
+    Args:
+        tree: a pytree of arrays.
+
+    Returns:
+        A scalar of JAX's default float.
+
+    Example:
+        >>> sum_of_squares({"w": jnp.array([3.0, 0.0]), "b": jnp.array(4.0)})
+        Array(25., dtype=float32)
+    """
+    of_leaves = (jnp.sum(jnp.square(wide(leaf))).astype(float) for leaf in jax.tree.leaves(tree))
+    return sum(of_leaves, jnp.zeros(()))
 
 
 def accumulator(leaf: Any, value: Scalar = 0.0) -> Array:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxmlp import activations, initializers, losses, masks, metrics, optimizers, regularizers, schedules
+from jaxmlp import activations, initializers, losses, metrics, optimizers, regularizers, schedules
 
 RATE = (0.1, "[0, inf)")
 SHARE = (0.5, "[0, 1)")
@@ -47,8 +47,6 @@ class Entry:
         make: the function; it is called with all floats by name.
         floats: for each float a value and the interval it must lie in.
         params: parameters of a given dtype.
-        stateless: whether it is the same at every step.
-        acts_on: the leaves it changes by default, None for all.
     """
 
     make: Callable[..., Any]
@@ -63,7 +61,6 @@ def _adam_like(**more: tuple[float, str]) -> dict[str, tuple[float, str]]:
 ROOT = {"eps_root": (0.1, AT_LEAST_0)}
 AMSGRAD_RAW = functools.partial(optimizers.scale_by_amsgrad, maximum_of="raw")
 CENTERED = functools.partial(optimizers.scale_by_rmsprop, centered=True)
-EVERYTHING = {"mask": masks.everything}
 STRENGTH = {"strength": (0.2, AT_LEAST_0)}
 DECAY = {"weight_decay": (0.2, AT_LEAST_0)}
 MOMENTUM = {"momentum": (0.6, "[0, 1)"), "dampening": (0.4, "[0, 1]")}

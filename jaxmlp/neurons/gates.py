@@ -111,7 +111,7 @@ def not_gate() -> McCullochPitts:
         >>> not_gate().apply(jnp.array([[0], [1]]))
         Array([1, 0], dtype=int32)
     """
-    return McCullochPitts(excitatory=(), inhibitory=(0,), threshold=0)
+    return nor_gate(1)
 
 
 def nand_gate(inputs: int) -> Circuit:

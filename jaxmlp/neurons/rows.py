@@ -37,8 +37,7 @@ def inputs_of(x: Any, w: Float[Array, "inputs ..."]) -> Float[Array, "*rows inpu
 
 def rows_and_signs(x: Any, y: Any) -> tuple[Float[Array, "rows inputs"], Float[Array, "rows"]]:
     """Return rows, and -1 for the label 0 and +1 for the label 1."""
-    x, labels = _rows(x, y, "label")
-    _refuse_other("y", labels, 2, "give labels 0 and 1, such as (y > 0).astype(int)")
+    x, labels = _rows_and_labels(x, y)
     x = _floats(x)
     return x, jnp.where(jnp.asarray(labels).astype(x.dtype) > 0, 1, -1).astype(x.dtype)
 
@@ -46,10 +45,8 @@ def rows_and_signs(x: Any, y: Any) -> tuple[Float[Array, "rows inputs"], Float[A
 def rows_and_signs_on_host(x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the same in NumPy's float64, refusing what is traced."""
     for name, values in (("x", x), ("y", y)):
-        if isinstance(values, jax.core.Tracer):
-            raise TypeError(f"{name} is traced, and this function works on the host; call it outside of jit and vmap")
-    x, labels = _rows(x, y, "label")
-    _refuse_other("y", labels, 2, "give labels 0 and 1, such as (y > 0).astype(int)")
+        checks.not_traced(name, values, "call it outside of jit and vmap")
+    x, labels = _rows_and_labels(x, y)
     return np.asarray(x).astype(np.float64), np.where(np.asarray(labels) > 0, 1.0, -1.0)
 
 
@@ -116,6 +113,13 @@ def _rows(x: Any, y: Any, one: str) -> tuple[Any, Any]:
         raise ValueError(f"y has shape {y.shape}; give y of shape (rows,), one {one} per row, such as y.ravel()")
     checks.same_rows(x=x, y=y)
     return x, y
+
+
+def _rows_and_labels(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return rows and their labels, refusing other labels than 0 and 1 on the host."""
+    x, labels = _rows(x, y, "label")
+    _refuse_other("y", labels, 2, "give labels 0 and 1, such as (y > 0).astype(int)")
+    return x, labels
 
 
 def _floats(x: Any) -> Float[Array, "rows inputs"]:

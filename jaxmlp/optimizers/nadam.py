@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxmlp import checks
 from jaxmlp.optimizers.sgd import sgd
-from jaxmlp.types import Params, Scalar, Schedule, accumulator, floats, like
+from jaxmlp.types import Params, Scalar, Schedule, accumulator, floats, like, value_at
 
 
 class NAdamState(NamedTuple):
@@ -120,8 +120,8 @@ def scale_by_nadam(
         checks.same_structure(updates=updates, params=state.m)
         count = optax.safe_increment(state.count)
         t = count.astype(float)
-        memory = b1(state.count) if callable(b1) else b1
-        mu_now, mu_next = (ahead(state.count), ahead(count)) if callable(ahead) else (ahead, ahead)
+        memory = value_at(b1, state.count)
+        mu_now, mu_next = value_at(ahead, state.count), value_at(ahead, count)
         product = state.product * like(mu_now, state.product)
         product_next = product * like(mu_next, product)
 

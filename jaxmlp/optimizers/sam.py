@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from jaxmlp import checks
 from jaxmlp.optimizers.sgd import sgd
-from jaxmlp.types import Params, Scalar, Schedule, floats, like, wide
+from jaxmlp.types import Params, Scalar, Schedule, floats, like, sum_of_squares
 
 
 class SAMState(NamedTuple):
@@ -95,8 +95,7 @@ def scale_by_sam(*, rho: Scalar = 0.05) -> optax.GradientTransformationExtraArgs
             raise ValueError(
                 "sam has no grad_fn; training.fit hands it over, elsewhere call update(..., grad_fn=jax.grad(loss))"
             )
-        squares = [jnp.sum(jnp.square(wide(g))).astype(float) for g in jax.tree.leaves(updates)]
-        length = jnp.sqrt(sum(squares, jnp.zeros(())))
+        length = jnp.sqrt(sum_of_squares(updates))
         share = rho / jnp.where(length > 0, length, 1)
 
         def uphill(p: Array, g: Array) -> Array:

@@ -21,7 +21,7 @@ from jaxmlp import checks, masks
 from jaxmlp.masks import Mask
 from jaxmlp.optimizers.adam import scale_by_adam
 from jaxmlp.regularizers import weight_decay as decay_weights
-from jaxmlp.types import Params, Scalar, Schedule, floats, like, wide
+from jaxmlp.types import Params, Scalar, Schedule, floats, like, value_at, wide
 
 
 class ScheduleFreeState(NamedTuple):
@@ -50,11 +50,7 @@ class ScheduleFreeState(NamedTuple):
             >>> state.evaluation_params(theta)  # the first average is the first z
             Array([[0.5]], dtype=float32)
         """
-
-        def average(x: Any, p: Any) -> Any:
-            return p if isinstance(x, optax.MaskedNode) else x.astype(p.dtype)
-
-        return jax.tree.map(average, self.x, params, is_leaf=lambda x: isinstance(x, optax.MaskedNode))
+        return masks.in_place(lambda x, p: x.astype(p.dtype), self.x, params)
 
 
 def schedule_free_sgd(
@@ -190,7 +186,7 @@ def schedule_free(
     ) -> tuple[Params, ScheduleFreeState]:
         checks.same_structure(updates=updates, params=params)
         d, direction_state = inner.update(updates, state.direction, params, **extra)
-        eta = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        eta = value_at(learning_rate, state.count)
         largest_rate = jnp.maximum(state.largest_rate, like(eta, state.largest_rate))
         weight = largest_rate ** like(weight_lr_power, largest_rate)
         total = state.total + weight

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Int
 
 from jaxmlp import checks
-from jaxmlp.types import Params, Scalar, Schedule, floats, like
+from jaxmlp.types import Params, Scalar, Schedule, floats, like, value_at
 
 
 class SGDState(NamedTuple):
@@ -51,7 +51,7 @@ def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:
     def update(updates: Params, state: SGDState, params: Params = None) -> tuple[Params, SGDState]:
         if params is not None:
             checks.same_structure(updates=updates, params=params)
-        eta = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        eta = value_at(learning_rate, state.count)
         updates = jax.tree.map(lambda g: like(-eta, floats(g)) * floats(g), updates)
         return updates, SGDState(count=optax.safe_increment(state.count))
 

@@ -4,14 +4,14 @@ m         <- decay m + (1 - decay) theta_t
 theta_bar  = m / (1 - decay^t)
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxmlp import checks
+from jaxmlp import checks, masks
 from jaxmlp.types import Params, Scalar, accumulator, like
 
 
@@ -41,12 +41,10 @@ class EMAState(NamedTuple):
         begun = self.total > 0
         total = jnp.where(begun, self.total, 1)
 
-        def average(m: Any, p: Any) -> Any:
-            if isinstance(m, optax.MaskedNode):
-                return p
+        def average(m: Array, p: Array) -> Array:
             return jnp.where(begun, (m / total.astype(m.dtype)).astype(p.dtype), p)
 
-        return jax.tree.map(average, self.m, params, is_leaf=lambda m: isinstance(m, optax.MaskedNode))
+        return masks.in_place(average, self.m, params)
 
 
 def ema(decay: Scalar) -> optax.GradientTransformation:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxmlp import checks
-from jaxmlp.types import Params, Scalar, floats, like, wide
+from jaxmlp.types import Params, Scalar, floats, like, sum_of_squares, wide
 
 
 class ClippingState(NamedTuple):
@@ -76,7 +76,7 @@ def clip_by_norm(limit: Scalar) -> optax.GradientTransformation:
 
     def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
         del params
-        return jax.tree.map(lambda g: _shorten(g, _sum_of_squares(g), limit), updates), state
+        return jax.tree.map(lambda g: _shorten(g, sum_of_squares(g), limit), updates), state
 
     return optax.GradientTransformation(_init, update)
 
@@ -104,7 +104,7 @@ def clip_by_global_norm(limit: Scalar) -> optax.GradientTransformation:
 
     def update(updates: Params, state: ClippingState, params: Params = None) -> tuple[Params, ClippingState]:
         del params
-        squares = sum(map(_sum_of_squares, jax.tree.leaves(updates)), jnp.zeros(()))
+        squares = sum_of_squares(updates)
         return jax.tree.map(lambda g: _shorten(g, squares, limit), updates), state
 
     return optax.GradientTransformation(_init, update)
@@ -153,10 +153,6 @@ def clip_adaptive(limit: Scalar, *, eps: Scalar = 1e-3) -> optax.GradientTransfo
 def _init(params: Params) -> ClippingState:
     del params
     return ClippingState()
-
-
-def _sum_of_squares(g: Array) -> Float[Array, ""]:
-    return jnp.sum(jnp.square(wide(g))).astype(float)
 
 
 def _squares_of_units(a: Array) -> Array:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Int
 
 from jaxmlp import checks, masks
 from jaxmlp.masks import Mask
-from jaxmlp.types import Params, Scalar, Schedule, floats, like, wide
+from jaxmlp.types import Params, Scalar, Schedule, floats, like, value_at, wide
 
 
 class ConstraintState(NamedTuple):
@@ -58,7 +58,7 @@ def proximal_l1(
     checks.in_range("learning_rate", learning_rate, "[0, inf)")
 
     def shrink(w: Array, count: Array) -> Array:
-        eta = learning_rate(count) if callable(learning_rate) else learning_rate
+        eta = value_at(learning_rate, count)
         return jnp.sign(w) * jnp.maximum(jnp.abs(w) - like(eta, w) * like(strength, w), 0)
 
     return _constraint(shrink, mask)

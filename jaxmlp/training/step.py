@@ -61,11 +61,9 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         >>> print(step.loss, step.params[0].b)  # the gradient by b is 2 (0 - 2) = -4
         4.0 [2.]
     """
-    of_net, of_batch, of_transform = key, None, None
-    if key is not None:
-        of_batch, of_transform = jax.random.fold_in(key, OF_BATCH), jax.random.fold_in(key, OF_TRANSFORM)
-    if recipe.augment is not None and of_batch is not None:
-        batch = recipe.augment(of_batch, batch)
+    of_net = key
+    if recipe.augment is not None and key is not None:
+        batch = recipe.augment(jax.random.fold_in(key, OF_BATCH), batch)
 
     def value_fn(params: Params, grad_fn: object = None, key: object = None) -> Float[Array, ""]:
         del grad_fn, key  # optax's line searches hand all other extra arguments on to value_fn
@@ -73,14 +71,15 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         return weighted_mean(row_losses(recipe, outputs, batch.y), batch.weight)
 
     loss, gradient = jax.value_and_grad(value_fn)(params)
-    extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn), "key": of_transform}
-    extra = extra if _takes_extra(recipe.optimizer) else {}
+    extra = {}
+    if _takes_extra(recipe.optimizer):
+        extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn)}
+        extra["key"] = None if key is None else jax.random.fold_in(key, OF_TRANSFORM)
     updates, opt_state = recipe.optimizer.update(gradient, opt_state, params, **extra)
     return Step(optax.apply_updates(params, updates), opt_state, loss)
 
 
 def _takes_extra(transform: optax.GradientTransformation) -> bool:
-    """Return whether a transform takes extra arguments: by its type, or as ``optax.MultiSteps`` by its signature."""
+    """Return whether a transform takes extra arguments: told by its signature, as ``optax.MultiSteps`` has no type."""
     parameters = inspect.signature(transform.update).parameters.values()
-    by_signature = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
-    return by_signature or isinstance(transform, optax.GradientTransformationExtraArgs)
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
