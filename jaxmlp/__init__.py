@@ -15,7 +15,8 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "initializers",  # which initializer suits which activation
     "neurons",  # McCulloch-Pitts, threshold unit, perceptron and its kin, Adaline
     "regularizers",  # dropout and other noise, penalties, constraints, clipping, averaging
-    "mlp",  # MLP: init and apply; dropout inside
+    "normalization",  # layer and root mean square normalization
+    "mlp",  # MLP: init and apply; dropout, normalization, residual blocks, heads
     "losses",  # one number per row
     "metrics",  # what a person reads: accuracy, AUC, R2, calibration error
     # -- how it learns --

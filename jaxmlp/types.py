@@ -4,7 +4,8 @@ Shapes stand in the annotations: ``Float[Array, "rows outputs"]`` is a matrix of
 for each row of the data. ``n`` rows are the data; ``batch`` rows are what one step of training sees.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
@@ -23,6 +24,9 @@ Schedule: TypeAlias = Callable[[Array], Any]
 Params: TypeAlias = Any
 """Any pytree of arrays; for an ``MLP`` a tuple of ``Layer``."""
 
+Outputs: TypeAlias = Array | Mapping[str, Array]
+"""The outputs of a net, or the targets they shall meet: an array, or one for each head by the head's name."""
+
 
 class Layer(NamedTuple):
     """The parameters of one dense layer, which computes ``x @ w + b``."""
@@ -31,11 +35,20 @@ class Layer(NamedTuple):
     b: Float[Array, "outputs"]
 
 
+class HiddenLayer(NamedTuple):
+    """The parameters of a hidden layer that is normalized, or whose activation is learned."""
+
+    w: Float[Array, "inputs outputs"]
+    b: Float[Array, "outputs"]
+    normalization: Params = None
+    activation: Params = None
+
+
 class Batch(NamedTuple):
     """Rows to learn from. ``weight`` says how much each row counts; None is 1 for all."""
 
     x: Shaped[Array, "rows ..."]
-    y: Shaped[Array, "rows ..."]
+    y: Outputs
     weight: Float[Array, "rows"] | None = None
 
 
@@ -44,6 +57,17 @@ class Activation(Protocol):
     """A function of each number of an array by itself."""
 
     def __call__(self, z: Array, /) -> Array: ...
+
+
+@runtime_checkable
+class Parametric(Protocol):
+    """A function of a layer's weighted sums with parameters of its own, which are learned: a model's two verbs."""
+
+    def init(self, units: int, dtype: Any = float, /) -> Params:
+        """Return the parameters to begin with, for a layer of so many units."""
+
+    def apply(self, params: Params, z: Array, /) -> Array:
+        """Compute a new value for each of the weighted sums, of shape (..., units)."""
 
 
 @runtime_checkable
@@ -60,7 +84,7 @@ class Model(Protocol):
     def init(self, key: Any, /) -> Params:
         """Draw the parameters."""
 
-    def apply(self, params: Params, x: Array, /, *, key: Any = None) -> Array:
+    def apply(self, params: Params, x: Array, /, *, key: Any = None) -> Any:
         """Compute the raw outputs of ``x``; a key switches randomness such as dropout on."""
 
 
@@ -68,14 +92,32 @@ class Model(Protocol):
 class Loss(Protocol):
     """From outputs and targets to one number per row."""
 
-    def __call__(self, outputs: Array, targets: Array, /) -> Float[Array, "rows"]: ...
+    def __call__(self, outputs: Any, targets: Any, /) -> Float[Array, "rows"]: ...
 
 
 @runtime_checkable
 class Metric(Protocol):
     """From the outputs and targets of a whole data set, and its rows' weights, to one number."""
 
-    def __call__(self, outputs: Array, targets: Array, weight: Array | None, /) -> Float[Array, ""]: ...
+    def __call__(self, outputs: Any, targets: Any, weight: Array | None, /) -> Float[Array, ""]: ...
+
+
+def base(function: Any) -> Any:
+    """Return the function itself, without the numbers that ``functools.partial`` has filled in.
+
+    Args:
+        function: a function, a partial of one, or anything else.
+
+    Returns:
+        The function; anything else as it is.
+
+    Example:
+        >>> base(functools.partial(jnp.clip, max=1.0)) is jnp.clip
+        True
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def like(hyperparameter: Scalar, array: Array) -> Any:

@@ -165,8 +165,8 @@ MUTANTS = [
     in_loss("targets", "_refuse_where(targets < 0, name", "_refuse_where(targets < -1, name", "Targets"),
     in_loss("targets", "(targets != no) & (targets != 1)", "(targets < no) | (targets > 1)", "Targets"),
     in_loss("targets", "if seen.ndim == 1 and outputs > 1:", "if seen.ndim == 1:", "Targets"),
-    in_loss("targets", "while isinstance(function, functools.partial):", "while isinstance(function, int):", "Targets"),
-    in_loss("targets", "jax.eval_shape(loss,", "jax.eval_shape(function,", "hyperparameters"),
+    Mutant("types.py", "while isinstance(function, functools.partial):", "while isinstance(function, int):", "tests/test_losses.py -k Targets"),
+    in_loss("targets", "jax.eval_shape(loss,", "jax.eval_shape(base(loss),", "hyperparameters"),
     # -- metrics --
     in_metric("forms", "return outputs > 0, _is_yes(targets)", "return outputs >= 0, _is_yes(targets)", "yes_or_no"),
     in_metric("forms", "targets.astype(float) > 0.5", "targets.astype(float) >= 0.5", "yes_or_no"),

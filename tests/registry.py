@@ -214,8 +214,11 @@ LOSSES: dict[str, LossEntry] = {
     "poisson": LossEntry(losses.poisson, NUMBERS),
 }
 
-OTHERS_OF_LOSSES = {"weighted_mean", "targets_for"}
-"""Exports of ``losses`` that are none; each has tests of its own."""
+OTHERS_OF_LOSSES = {"weighted_mean", "targets_for", "PerHead"}
+"""Exports of ``losses`` that are no function of outputs and targets; each has tests of its own."""
+
+OTHERS_OF_METRICS = {"OfHead"}
+"""Exports of ``metrics`` that are no function of outputs and targets; each has tests of its own."""
 
 SIX_LABELS = np.array([0, 2, 1, 1, 2, 0])
 SIX_ANSWERS = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 0, 1], [1, 1, 1], [0, 1, 0]])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from registry import OTHERS_OF_LOSSES
 from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 
@@ -112,7 +113,7 @@ def test_values_equal_the_equation_in_numpy(name, x64):
     loss, y, equation = EQUATIONS[name]
     rows = loss(jnp.asarray(Z), jnp.asarray(y))
     np.testing.assert_allclose(rows, equation(Z, y), rtol=1e-12, atol=1e-14)
-    assert {name.split(",")[0] for name in EQUATIONS} == set(losses.__all__) - {"targets_for", "weighted_mean"}
+    assert {name.split(",")[0] for name in EQUATIONS} == set(losses.__all__) - OTHERS_OF_LOSSES
 
 
 @each_equation
@@ -347,9 +348,7 @@ def test_levels_that_do_not_fit_get_a_sentence(level, unchecked):
 
 
 @pytest.mark.parametrize("wrap", [lambda loss: loss, jax.jit])
-@pytest.mark.parametrize(
-    "name", sorted(set(losses.__all__) - {"softmax_cross_entropy", "targets_for", "weighted_mean"})
-)
+@pytest.mark.parametrize("name", sorted(set(losses.__all__) - OTHERS_OF_LOSSES - {"softmax_cross_entropy"}))
 def test_shapes_that_would_broadcast_are_refused_in_a_program_as_well(name, wrap, unchecked):
     loss = wrap(getattr(losses, name))
     with pytest.raises(ValueError, match=r"have shape \(4, 1\) and targets \(4,\); .* such as y\[:, None\]"):

@@ -11,16 +11,19 @@ Every loss is a function of (outputs, targets) and may be used as it stands. Som
     training.Recipe(net, optimizer, functools.partial(losses.huber, delta=hyper["delta"]))
 
 Of a row's outputs the mean is taken, never the sum, so a loss does not grow with their number. Shapes must match
-exactly: what NumPy would broadcast is refused, inside of a compiled program as well.
+exactly: what NumPy would broadcast is refused, inside of a compiled program as well. ``PerHead`` sums up the losses of
+a net with several heads.
 """
 
 from jaxmlp.losses.classification import sigmoid_binary_cross_entropy, sigmoid_focal, softmax_cross_entropy
+from jaxmlp.losses.heads import PerHead
 from jaxmlp.losses.margins import hinge, perceptron
 from jaxmlp.losses.regression import absolute_error, huber, poisson, quantile, squared_error
 from jaxmlp.losses.rows import weighted_mean
 from jaxmlp.losses.targets import targets_for
 
 __all__ = [
+    "PerHead",
     "absolute_error",
     "hinge",
     "huber",

@@ -1,7 +1,6 @@
 """Targets: what each loss wants of them, checked on the host before anything is compiled."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,15 +10,16 @@ from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.losses.classification import sigmoid_binary_cross_entropy, sigmoid_focal, softmax_cross_entropy
+from jaxmlp.losses.heads import PerHead, same_names
 from jaxmlp.losses.margins import hinge, perceptron
 from jaxmlp.losses.regression import absolute_error, huber, poisson, quantile, squared_error
-from jaxmlp.types import Loss
+from jaxmlp.types import Loss, Outputs, base
 
 SUM_TOLERANCE = 0.01
 """How far the probabilities of a row may sum from 1, as those rounded to two places do."""
 
 
-def targets_for(loss: Loss, name: str, y: Any, outputs: int) -> jax.Array:
+def targets_for(loss: Loss, name: str, y: Any, outputs: int | Mapping[str, int]) -> Outputs:
     """Turn targets on the host into what a loss wants, refusing what it would silently misread.
 
     Labels become int32, all else floats. JAX clamps an index outside an array, so a label that no class has
@@ -29,14 +29,15 @@ def targets_for(loss: Loss, name: str, y: Any, outputs: int) -> jax.Array:
     Args:
         loss: one of this module, or a user's own, whose targets only have to be finite.
         name: the argument's name, for the messages.
-        y: targets, an array of shape (rows, ...) or what ``numpy.asarray`` takes.
-        outputs: the number of outputs of the net.
+        y: targets, an array of shape (rows, ...) or what ``numpy.asarray`` takes; or a mapping of them by head.
+        outputs: the number of outputs of the net, or of each head by its name.
 
     Returns:
-        The targets as a JAX array of shape (rows, ...).
+        The targets as a JAX array of shape (rows, ...), or one for each head.
 
     Raises:
-        TypeError: labels of float type with fractions; see also ``checks.array``.
+        TypeError: labels of float type with fractions, a mapping where the net has no heads, no mapping where it has
+            some; see also ``checks.array``.
         ValueError: another shape than the loss wants; labels outside 0 ... outputs - 1, probabilities outside 0 ... 1
             or of a sum other than 1, counts below 0, answers other than yes and no; a Python number of the loss out
             of its range; see ``checks.array``.
@@ -44,19 +45,42 @@ def targets_for(loss: Loss, name: str, y: Any, outputs: int) -> jax.Array:
     Example:
         >>> targets_for(softmax_cross_entropy, "y", [0.0, 2.0], 3)
         Array([0, 2], dtype=int32)
+        >>> import functools
         >>> targets_for(functools.partial(softmax_cross_entropy, label_smoothing=0.1), "y", [0, 3], 3)
         Traceback (most recent call last):
         ValueError: y holds the label 3 at row 1, but the net has 3 outputs; number the classes 0 ... 2
     """
-    seen, function = checks.array(name, y), loss
-    while isinstance(function, functools.partial):
-        function = function.func
-    for known, wanted in _WANTED:
-        if function is known:
-            targets = wanted(function, name, seen, outputs)
-            # In a program the loss's own numbers may be traced; here they are Python's, and it checks them.
-            jax.eval_shape(loss, jnp.zeros((1, outputs)), targets[:1])
-            return targets
+    if isinstance(loss, PerHead):
+        return _of_heads(loss, name, y, outputs)
+    wanted = dict(_WANTED).get(base(loss))
+    if wanted is None:
+        of_heads = isinstance(y, Mapping)
+        return {head: _any(f"{name}[{head!r}]", y[head]) for head in y} if of_heads else _any(name, y)
+    if isinstance(y, Mapping) or isinstance(outputs, Mapping):
+        what = f"the net has the heads {', '.join(outputs)}" if isinstance(outputs, Mapping) else f"{name} is a mapping"
+        raise TypeError(
+            f"{what}, but {base(loss).__name__} is for one output; give losses.PerHead with a loss for each head "
+            "of a net with heads, or one output and one array of targets"
+        )
+    targets = wanted(base(loss), name, checks.array(name, y), outputs)
+    # In a program the loss's own numbers may be traced; here they are Python's, and it checks them.
+    jax.eval_shape(loss, jnp.zeros((1, outputs)), targets[:1])
+    return targets
+
+
+def _of_heads(loss: PerHead, name: str, y: Any, outputs: Any) -> dict[str, Any]:
+    """Targets by head, each as its own loss wants them."""
+    same_names(loss, outputs=outputs)
+    if not isinstance(y, Mapping):
+        heads = ", ".join(f"{head!r}: ..." for head in loss.by_head)
+        raise TypeError(f"{name} is a {type(y).__name__}, but the net has heads; give their targets as {{{heads}}}")
+    same_names(loss, **{name: y})
+    return {head: targets_for(one, f"{name}[{head!r}]", y[head], outputs[head]) for head, one in loss.by_head.items()}
+
+
+def _any(name: str, y: Any) -> jax.Array:
+    """Targets of a loss that is a user's own: finite numbers, whole ones staying whole."""
+    seen = checks.array(name, y)
     if jnp.issubdtype(seen.dtype, jnp.integer):
         return _whole_numbers(name, seen)
     return checks.to_floats(name, seen)

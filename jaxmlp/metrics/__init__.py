@@ -13,7 +13,8 @@ Some take an argument besides, by name, which is part of the program's structure
     yes or no     of the outputs' own shape, yes above 1/2: one answer for each output, as
                   ``losses.sigmoid_binary_cross_entropy`` learns them; the answer is yes where the output is above 0
 
-So where ``softmax_cross_entropy`` learns probabilities, give the metrics ``targets.argmax(axis=1)``. Sums are taken in
+So where ``softmax_cross_entropy`` learns probabilities, give the metrics ``targets.argmax(axis=1)``; a run refuses what
+they would misread. ``OfHead`` is the metric of one head of a net that has several. Sums are taken in
 float32 at least. What scikit-learn has too equals it, sample weights included, on the rows whose weight is above 0.
 """
 
@@ -27,10 +28,12 @@ from jaxmlp.metrics.answers import (
     top_k_accuracy,
 )
 from jaxmlp.metrics.errors import mean_absolute_error, mean_squared_error, r2, root_mean_squared_error
+from jaxmlp.metrics.heads import OfHead
 from jaxmlp.metrics.probabilities import brier, expected_calibration_error, log_loss
 from jaxmlp.metrics.ranking import roc_auc
 
 __all__ = [
+    "OfHead",
     "accuracy",
     "balanced_accuracy",
     "brier",

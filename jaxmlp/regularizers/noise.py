@@ -139,11 +139,12 @@ def mixup(alpha: Scalar) -> Augment:
     checks.in_range("alpha", alpha, "(0, inf)")
 
     def augment(key: Key, batch: Batch) -> Batch:
-        if not jnp.issubdtype(batch.y.dtype, jnp.floating):
-            raise ValueError(
-                f"mixup mixes targets, but y is {batch.y.dtype}; "
-                "give classes as probabilities, jax.nn.one_hot(y, classes)"
-            )
+        for part in jax.tree.leaves(batch.y):
+            if not jnp.issubdtype(part.dtype, jnp.floating):
+                raise ValueError(
+                    f"mixup mixes targets, but y is {part.dtype}; "
+                    "give classes as probabilities, jax.nn.one_hot(y, classes)"
+                )
         rows = batch.x.shape[0]
         for_share, for_partner = jax.random.split(key)
         share = jax.random.beta(for_share, alpha, alpha, (rows,))
@@ -154,7 +155,7 @@ def mixup(alpha: Scalar) -> Augment:
             s = share.astype(a.dtype).reshape(rows, *(1,) * (a.ndim - 1))
             return s * a + (1 - s) * a[partner]
 
-        return batch._replace(x=mixed(batch.x), y=mixed(batch.y))
+        return batch._replace(x=mixed(batch.x), y=jax.tree.map(mixed, batch.y))
 
     return augment
 

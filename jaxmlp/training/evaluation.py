@@ -1,27 +1,29 @@
 """Evaluation: the loss of every row, and what a whole data set comes to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxmlp.losses import weighted_mean
+from jaxmlp import checks
+from jaxmlp import metrics as ours
+from jaxmlp.losses import PerHead, softmax_cross_entropy, weighted_mean
 from jaxmlp.training.recipe import Recipe
-from jaxmlp.types import Batch, Metric, Params
+from jaxmlp.types import Batch, Loss, Metric, Outputs, Params, base
 
 EVALUATION_ROWS = 8192
 """Rows that are evaluated at once; larger sets go through in slices of this size, to bound the memory."""
 
 
-def row_losses(recipe: Recipe, outputs: Array, y: Array) -> Float[Array, "rows"]:
+def row_losses(recipe: Recipe, outputs: Outputs, y: Outputs) -> Float[Array, "rows"]:
     """Compute the loss of every row, refusing a loss that has already taken a mean.
 
     Args:
         recipe: whose loss it is.
-        outputs: raw outputs of shape (rows, ...).
-        y: targets of shape (rows, ...).
+        outputs: raw outputs of shape (rows, ...), or a mapping of them by head.
+        y: targets of shape (rows, ...), or a mapping of them by head.
 
     Returns:
         Losses of shape (rows,).
@@ -38,10 +40,11 @@ def row_losses(recipe: Recipe, outputs: Array, y: Array) -> Float[Array, "rows"]
         Array([0., 9.], dtype=float32)
     """
     rows = recipe.loss(outputs, y)
-    if rows.shape != outputs.shape[:1]:
+    wanted = jax.tree.leaves(outputs)[0].shape[:1]
+    if rows.shape != wanted:
         name = getattr(recipe.loss, "__name__", repr(recipe.loss))
         raise ValueError(
-            f"loss {name!r} returned shape {rows.shape} for {outputs.shape[0]} rows; "
+            f"loss {name!r} returned shape {rows.shape} for {wanted[0]} rows; "
             "return one number per row, and leave the mean to the library"
         )
     return rows
@@ -61,6 +64,10 @@ def evaluate(
     Returns:
         Scalars by name, "loss" first.
 
+    Raises:
+        TypeError: a metric for one output of a net with heads, or the other way round.
+        ValueError: a metric that would misread probabilities as answers; the loss or a metric refuses the shapes.
+
     Example:
         >>> from jaxmlp import losses, optimizers
         >>> from jaxmlp.mlp import MLP
@@ -71,20 +78,44 @@ def evaluate(
         {'loss': Array(4.5, dtype=float32)}
     """
     outputs = _outputs(recipe, params, rows.x)
+    for name, metric in metrics:
+        _refuse_misread(name, metric, recipe.loss, outputs, rows.y)
     values = {"loss": weighted_mean(row_losses(recipe, outputs, rows.y), rows.weight)}
     return values | {name: metric(outputs, rows.y, rows.weight) for name, metric in metrics}
 
 
-def _outputs(recipe: Recipe, params: Params, x: Array) -> Array:
+def _refuse_misread(name: str, metric: Metric, loss: Loss, outputs: Outputs, y: Outputs) -> None:
+    """Refuse one of our metrics where it would take the targets for something else than the loss does."""
+    head = None
+    if isinstance(metric, ours.OfHead) and isinstance(outputs, Mapping) and isinstance(y, Mapping):
+        checks.one_of(f"metrics[{name!r}].head", metric.head, outputs)
+        head, loss = metric.head, loss.by_head.get(metric.head, loss) if isinstance(loss, PerHead) else loss
+        metric, outputs, y = metric.metric, outputs[head], y[head]
+    if base(metric) not in [getattr(ours, known) for known in ours.__all__]:
+        return
+    if isinstance(outputs, Mapping) or isinstance(y, Mapping):
+        raise TypeError(
+            f"metrics[{name!r}] is for one output, but the net has the heads {', '.join(outputs)}; "
+            f"give metrics.OfHead({next(iter(outputs))!r}, ...)"
+        )
+    if base(loss) is softmax_cross_entropy and y.ndim == 2:
+        raise ValueError(
+            f"metrics[{name!r}] takes y of shape {y.shape} for yes or no at each output, while softmax_cross_entropy "
+            "takes it for probabilities; give labels as the y of the validation data, such as y.argmax(axis=1), or a "
+            "function of (outputs, y, weight) that hands y.argmax(axis=1) to the metric"
+        )
+
+
+def _outputs(recipe: Recipe, params: Params, x: Array) -> Outputs:
     n, size = x.shape[0], EVALUATION_ROWS
     if n <= size:
         return recipe.net.apply(params, x)
 
-    def one_slice(i: Array, outputs: Array) -> Array:
+    def one_slice(i: Array, outputs: Outputs) -> Outputs:
         begin = jnp.minimum(i * size, n - size)  # the last slice overlaps the one before it
         of_slice = recipe.net.apply(params, lax.dynamic_slice_in_dim(x, begin, size))
-        return lax.dynamic_update_slice_in_dim(outputs, of_slice, begin, 0)
+        return jax.tree.map(lambda all_, part: lax.dynamic_update_slice_in_dim(all_, part, begin, 0), outputs, of_slice)
 
-    shape = jax.eval_shape(recipe.net.apply, params, x[:size])
-    empty = jnp.zeros((n, *shape.shape[1:]), shape.dtype)
+    shapes = jax.eval_shape(recipe.net.apply, params, x[:size])
+    empty = jax.tree.map(lambda shape: jnp.zeros((n, *shape.shape[1:]), shape.dtype), shapes)
     return lax.fori_loop(0, -(-n // size), one_slice, empty)

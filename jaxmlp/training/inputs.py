@@ -1,7 +1,6 @@
 """What ``fit`` is given, checked on the host and brought to the device."""
 
 import functools
-import itertools
 import math
 import warnings
 from collections.abc import Mapping
@@ -70,12 +69,12 @@ def _rows(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[in
         )
     if features is not None and x.shape[1:] != features:
         raise ValueError(f"{of}x has rows of shape {x.shape[1:]}, x of shape {features}; give both the same features")
-    y = checks.array(f"{of}y", rows[1])
-    checks.same_rows(**{f"{of}x": x, f"{of}y": y})
-    weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], len(x))
     x_floats = checks.to_floats(f"{of}x", x)
-    outputs = sizes[-1] if sizes is not None else _outputs(recipe, params, x_floats)
-    return Batch(x_floats, losses.targets_for(recipe.loss, f"{of}y", y, outputs), weight)
+    y = losses.targets_for(recipe.loss, f"{of}y", rows[1], _outputs(recipe, params, x_floats))
+    for head, part in y.items() if isinstance(y, Mapping) else [(None, y)]:
+        checks.same_rows(**{f"{of}x": x, f"{of}y" if head is None else f"{of}y[{head!r}]": part})
+    weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], len(x))
+    return Batch(x_floats, y, weight)
 
 
 def _weight(name: str, values: Any, rows: int) -> jax.Array:
@@ -98,15 +97,16 @@ def _rule(early_stopping: EarlyStopping | None) -> EarlyStopping | None:
     return EarlyStopping(jnp.asarray(patience, jnp.int32), jnp.asarray(min_delta, jnp.zeros(()).dtype))
 
 
-def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int:
-    """Return the number of the net's outputs, without computing any."""
+def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int | dict[str, int]:
+    """Return the number of the net's outputs, or of those of each head, without computing any."""
+    if isinstance(recipe.net, MLP):
+        return recipe.net.sizes[-1] if recipe.net.heads is None else dict(recipe.net.heads)
 
     def forward(x: jax.Array) -> Any:
         drawn = recipe.net.init(jax.random.key(0)) if params is None else params
         return recipe.net.apply(drawn, x)
 
-    shape = jax.eval_shape(forward, x[:1]).shape
-    return int(shape[-1])
+    return jax.tree.map(lambda outputs: int(outputs.shape[-1]), jax.eval_shape(forward, x[:1]))
 
 
 def _params(recipe: Recipe, params: Params) -> Params:
@@ -114,10 +114,12 @@ def _params(recipe: Recipe, params: Params) -> Params:
     for leaf in jax.tree.leaves(params):
         checks.not_traced("params", leaf)
     if isinstance(recipe.net, MLP):
-        wanted = [shape for pair in itertools.pairwise(recipe.net.sizes) for shape in (pair, pair[1:])]
-        given = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
-        if given != wanted:
-            raise ValueError(f"params have the shapes {given}, but the net's are {wanted}; give what its init returns")
+        wanted = jax.eval_shape(recipe.net.init, jax.random.key(0))
+        given, count = jax.tree.leaves(params), len(jax.tree.leaves(wanted))
+        if len(given) != count:
+            raise ValueError(f"params have {len(given)} arrays, the net's own {count}; give what its init returns")
+        given = jax.tree.unflatten(jax.tree.structure(wanted), given)  # plain tuples will do
+        checks.same_structure(params=given, **{"the net's own": wanted})
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) or not bool(jnp.isfinite(leaf).all()):
             raise ValueError(f"params{jax.tree_util.keystr(path)} holds other than finite floats; convert or mend it")

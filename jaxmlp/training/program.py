@@ -162,7 +162,9 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
 
 def _batch(of: str, rows: Any) -> Batch:
     batch = Batch(*rows)
-    checks.same_rows(**{f"{of}{name}": part for name, part in batch._asdict().items() if part is not None})
+    heads = {f"y[{head!r}]": part for head, part in batch.y.items()} if isinstance(batch.y, Mapping) else {"y": batch.y}
+    parts = {"x": batch.x, **heads, "weight": batch.weight}
+    checks.same_rows(**{f"{of}{name}": part for name, part in parts.items() if part is not None})
     return batch
 
 
