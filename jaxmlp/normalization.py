@@ -172,6 +172,6 @@ def _to_unit_scale(z: Array, eps: Scalar) -> Array:
     return z * lax.rsqrt(jnp.mean(jnp.square(z), axis=-1, keepdims=True) + like(eps, z))
 
 
-def _per_unit(numbers: Array, z: Array) -> Array:
+def _per_unit(numbers: Any, z: Array) -> Array:
     """Return one number per unit in the shape and dtype of the weighted sums."""
-    return jnp.broadcast_to(numbers.astype(z.dtype), z.shape)
+    return jnp.broadcast_to(jnp.asarray(numbers).astype(z.dtype), z.shape)

@@ -1,4 +1,4 @@
-"""PyTorch's side of ``test_dialects.py``, stored in ``torch_reference.json`` for machines without PyTorch.
+"""PyTorch's side of ``test_dialects.py`` and ``test_forward.py``, stored in ``torch_reference.json`` for machines without PyTorch.
 
 ``python tests/torch_reference.py`` writes the file anew.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from dialects import GRADIENT, PYTORCH, START, STEPS, gradient
+from forward import NETS, of_torch
 
 STORED = Path(__file__).parent / "torch_reference.json"
 STEPS_STORED = (1, 2, 3, 5, 10, 20, 50, 100)
@@ -58,8 +59,10 @@ def main():
     import torch
 
     entries = {e.topic: {"theirs": e.theirs, "parameters": at_steps(trajectory(e))} for e in PYTORCH}
+    forward = {name: dict(zip(("outputs", "gradients"), of_torch(name), strict=True)) for name in NETS}
     versions = {"torch": torch.__version__, "numpy": np.__version__}
-    text = json.dumps({"versions": versions, "settings": settings(), "entries": entries}, indent=1)
+    parts = {"versions": versions, "settings": settings(), "entries": entries, "forward": forward}
+    text = json.dumps(parts, indent=1, default=lambda array: array.tolist())
     in_lines = re.sub(r"\[[^\[\]]*\]", lambda numbers: " ".join(numbers[0].split()), text)  # a list to a line
     STORED.write_text(in_lines + "\n", encoding="utf-8")
 

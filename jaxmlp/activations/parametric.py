@@ -79,5 +79,5 @@ class PReLU:
             >>> PReLU().apply(PReLUParams(slope=jnp.array([0.5, 2.0])), jnp.array([[-1.0, -1.0]]))
             Array([[-0.5, -2. ]], dtype=float32)
         """
-        slope = jnp.broadcast_to(params.slope.astype(z.dtype), z.shape)
+        slope = jnp.broadcast_to(jnp.asarray(params.slope).astype(z.dtype), z.shape)
         return jnp.where(z >= 0, z, slope * z)

@@ -167,11 +167,11 @@ class MLP:
         Example:
             >>> print(MLP(sizes=(64, 128, 128, 10), dropout=0.2, residual=True).summary())
             MLP 64-128-128-10, relu, dropout 0.2, residual: 26,122 parameters
-            params  w          then                              parameters  FLOPs a row
-            [0]     64 x 128   relu, dropout 0.2                      8,320       16,512
-            [1]     128 x 128  add those of [0], relu, dropout 0.2   16,512       32,896
-            [2]     128 x 10                                          1,290        2,570
-                                                                     26,122       51,978
+            params  w          then                                 parameters  FLOPs a row
+            [0]     64 x 128   relu, dropout 0.2                         8,320       16,512
+            [1]     128 x 128  add those of [0], relu, dropout 0.2      16,512       32,896
+            [2]     128 x 10                                             1,290        2,570
+                                                                        26,122       51,978
         """
         return table.text(self)
 

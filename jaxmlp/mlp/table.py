@@ -48,6 +48,7 @@ def headline(net: Any) -> str:
         parts += ["heads " + " and ".join(f"{name} {size}" for name, size in net.heads)]
     parts += ["NTK parametrization"] if net.parametrization == "ntk" else []
     parts += [f"computed in {net.compute_dtype}"] if net.compute_dtype is not None else []
+    parts += [f"precision {net.precision}"] if net.precision is not None else []
     count = sum(layer.parameters for layer in layers(net))
     return f"MLP {', '.join(parts)}: {count:,} parameter{'s' * (count != 1)}"
 
