@@ -14,7 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxmlp import activations, initializers, losses, metrics, optimizers, regularizers, schedules
+from jaxmlp import (
+    activations,
+    initializers,
+    losses,
+    metrics,
+    normalization,
+    optimizers,
+    regularizers,
+    schedules,
+)
+from jaxmlp.mlp import MLP
 
 RATE = (0.1, "[0, inf)")
 SHARE = (0.5, "[0, 1)")
@@ -174,6 +184,28 @@ OTHERS = {
 
 ACTIVATIONS = activations.ACTIVATIONS
 INITIALIZERS = initializers.INITIALIZERS
+
+PARAMETRIC: dict[str, tuple[Callable[..., Any], dict[str, tuple[float, str]]]] = {
+    "activations.PReLU": (activations.PReLU, {"slope": (0.5, "(-inf, inf)")}),
+    "normalization.LayerNorm": (normalization.LayerNorm, {"eps": (0.5, AT_LEAST_0)}),
+    "normalization.RMSNorm": (normalization.RMSNorm, {"eps": (0.5, AT_LEAST_0)}),
+}
+"""What an MLP learns besides weights and biases, and the floats it is made with."""
+
+NETS = {
+    "plain": MLP((3, 5, 2)),
+    "linear": MLP((3, 2)),
+    "an activation for each layer": MLP((3, 5, 4, 2), ("tanh", "prelu")),
+    "layer normalization": MLP((3, 5, 2), "gelu", normalization="layer"),
+    "root mean square normalization": MLP((3, 5, 2), "mish", normalization="rms"),
+    "residual": MLP((3, 5, 5, 2), "relu", residual=True, dropout=0.3),
+    "heads": MLP((3, 5, 3), "tanh", heads={"b": 1, "a": 2}, dropout=0.3),
+    "NTK": MLP((3, 5, 2), "selu", parametrization="ntk", dropout=0.3),
+    "all together": MLP(
+        (3, 5, 5, 3), ("prelu", "silu"), "orthogonal", 0.3, "layer", True, {"b": 1, "a": 2}, "ntk", "float32", "highest"
+    ),
+}
+"""Nets with every option that MLP has."""
 
 
 @dataclasses.dataclass(frozen=True)

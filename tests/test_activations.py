@@ -49,7 +49,7 @@ DERIVATIVES = {
 
 
 def test_every_activation_has_an_equation_here():
-    exported = set(ACTIVATIONS) & set(activations.__all__)  # others are users' own
+    exported = set(ACTIVATIONS) & set(activations.__all__)  # others are users' own, and those that are learned
     assert exported == set(EQUATIONS) == set(DERIVATIVES)
 
 
@@ -141,3 +141,100 @@ def test_a_function_of_ones_own_gets_a_name_once():
 def test_what_is_no_function_gets_no_name(unchecked):
     with pytest.raises(TypeError, match="activation is 'relu'; give a function"):
         activations.register("mine", "relu")
+
+
+# -- PReLU --
+
+
+def test_the_parametric_relu_has_its_values_and_both_derivatives(x64):
+    """He et al. 2015, equations 1 and 3: the derivative by a slope sums z over the rows where it is below 0."""
+    z, prelu = jnp.asarray(np.random.default_rng(0).normal(size=(20, 4))), activations.PReLU()
+    params = activations.PReLUParams(slope=jnp.array([0.25, 0.0, -0.5, 2.0]))
+    np.testing.assert_allclose(
+        prelu.apply(params, z), np.where(z > 0, z, np.asarray(z) * np.asarray(params.slope)), rtol=1e-12
+    )
+    by_slope, by_z = jax.grad(lambda p, z: prelu.apply(p, z).sum(), argnums=(0, 1))(params, z)
+    np.testing.assert_allclose(by_slope.slope, np.where(z > 0, 0, z).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(by_z, np.where(z > 0, 1, np.broadcast_to(params.slope, z.shape)), rtol=1e-12)
+    assert jax.grad(lambda z: prelu.apply(params, z)[0])(jnp.zeros(4))[0] == 1  # as leaky ReLU's from 0 on
+
+
+def test_a_parametric_relu_begins_as_a_leaky_one_and_keeps_the_dtype():
+    for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
+        z, prelu = jnp.asarray(Z, dtype), activations.PReLU(slope=0.1)
+        params = prelu.init(len(Z), dtype)
+        assert params.slope.dtype == dtype
+        a = prelu.apply(params, z)
+        assert a.dtype == dtype
+        np.testing.assert_array_equal(a, activations.leaky_relu(z, 0.1))
+    assert activations.find("prelu") == activations.PReLU()
+    assert float(activations.PReLU().init(1).slope[0]) == 0.25
+
+
+def test_a_slope_that_is_no_finite_number_gets_a_sentence(unchecked):
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=rf"slope is {wrong}; give a number in \(-inf, inf\)"):
+            activations.PReLU(wrong)
+    with pytest.raises(TypeError, match="slope is None; give a number in"):
+        activations.PReLU(None)
+
+
+# -- users' own --
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (jax.nn.softmax, "activation is 'softmax', which mixes the units of a layer; give a function of each number"),
+        (lambda z: z - jnp.mean(z), "activation is '<lambda>', which mixes the units of a layer"),
+        (lambda z: z[::-1], "activation is '<lambda>', which mixes the units of a layer"),
+        (lambda z: jnp.cumsum(z, axis=-1), "activation is '<lambda>', which mixes the units of a layer"),
+        (lambda z: z.at[0].multiply(2), "activation is '<lambda>', which mixes the units of a layer"),
+        (
+            jnp.sum,
+            r"activation is 'sum', which turns shape \(2, 3\) into \(\); give a function of each number by itself",
+        ),
+        (lambda z: z.T, r"activation is '<lambda>', which turns shape \(2, 3\) into \(3, 2\)"),
+        (jax.nn.glu, r"activation is 'glu', which fails on an array of shape \(2, 3\): .*; give a function of each"),
+        (activations.softmax, "activation is softmax, which mixes the units of a layer and belongs to the output; use"),
+        (functools.partial(activations.softmax), "activation is softmax, .* belongs to the output"),
+        ("softmax", "activation is softmax, .* belongs to the output"),
+        ("rellu", "activation is 'rellu'; did you mean 'relu'"),
+    ],
+)
+def test_a_function_that_is_not_element_wise_gets_a_sentence(function, sentence, unchecked):
+    with pytest.raises(ValueError, match=sentence):
+        activations.check("activation", function)
+    with pytest.raises(ValueError, match=sentence):  # while a program is traced as well
+        jax.eval_shape(lambda z: activations.check("activation", function), jnp.zeros(()))
+    if callable(function):
+        with pytest.raises(ValueError, match=sentence):
+            activations.register("mixing", function)
+    assert "mixing" not in ACTIVATIONS
+
+
+def test_element_wise_functions_pass_whatever_their_numbers():
+    functions = [
+        jnp.sin, jnp.log, lambda z: z * jax.nn.sigmoid(z), lambda z: jnp.where(z > 0, z, jnp.nan), jnp.sign,
+        functools.partial(activations.leaky_relu, negative_slope=0.2), lambda z: jnp.zeros_like(z),
+    ]  # fmt: skip
+    for function in functions:
+        activations.check("activation", function)
+
+    def traced(number):
+        activations.check("activation", lambda z: number * z)
+        with pytest.raises(ValueError, match=r"which turns shape \(2, 3\) into \(2,\)"):
+            activations.check("activation", lambda z: jnp.sum(number * z, axis=1))
+        return number
+
+    jax.jit(jax.vmap(traced))(jnp.ones(2))
+
+
+def test_a_learned_activation_of_ones_own_gets_a_name():
+    own = activations.PReLU(0.5)
+    activations.register("half_slope_of_a_test", own)
+    assert activations.find("half_slope_of_a_test") is own
+    with pytest.raises(
+        TypeError, match=r"activation is <class .*PReLU'>; give a name such as 'relu', a function, or an"
+    ):
+        activations.register("class_of_a_test", activations.PReLU)

@@ -1,5 +1,6 @@
 """The contract matrix: every export of the registry crossed with every property that all must have."""
 
+import dataclasses
 import functools
 import inspect
 import typing
@@ -14,14 +15,18 @@ from registry import (
     INITIALIZERS,
     LOSSES,
     METRICS,
+    NETS,
     OTHERS,
     OTHERS_OF_LOSSES,
     OTHERS_OF_METRICS,
+    PARAMETRIC,
     SCHEDULES,
     TRANSFORMS,
 )
 
-from jaxmlp import activations, initializers, losses, metrics, optimizers, regularizers, schedules
+from jaxmlp import activations, initializers, losses, metrics, normalization, optimizers, regularizers, schedules
+from jaxmlp.mlp import MLP
+from jaxmlp.normalization import NORMALIZATIONS
 
 STEPS = 4
 each_transform = pytest.mark.parametrize("name", TRANSFORMS)
@@ -100,6 +105,15 @@ def test_every_loss_metric_activation_and_initializer_is_in_the_registry():
     assert set(losses.__all__) == {n.split(",")[0] for n in LOSSES} | OTHERS_OF_LOSSES
     assert set(metrics.__all__) == {n.split(",")[0] for n in METRICS} | OTHERS_OF_METRICS
     assert ACTIVATIONS is activations.ACTIVATIONS
+    classes = {
+        f"{module.__name__.removeprefix('jaxmlp.')}.{n}"
+        for module in (activations, normalization)
+        for n, thing in vars(module).items()
+        if inspect.isclass(thing) and hasattr(thing, "init") and "jaxmlp" in thing.__module__ and n != "Parametric"
+    }
+    assert classes == set(PARAMETRIC)
+    named = {type(thing) for thing in (*NORMALIZATIONS.values(), ACTIVATIONS["prelu"])}
+    assert named == {make for make, _ in PARAMETRIC.values()}
     assert INITIALIZERS is initializers.INITIALIZERS
 
 
@@ -368,7 +382,10 @@ def test_schedules_are_jittable_and_their_floats_may_be_traced(name):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_activations_keep_shape_and_dtype_and_are_the_same_jitted(name, dtype):
     z = jnp.linspace(-4, 4, 12).reshape(3, 4).astype(dtype)
-    eager, jitted = ACTIVATIONS[name](z), jax.jit(ACTIVATIONS[name])(z)
+    function = ACTIVATIONS[name]
+    if hasattr(function, "init"):
+        function = functools.partial(function.apply, function.init(4, dtype))
+    eager, jitted = function(z), jax.jit(function)(z)
     assert (eager.shape, eager.dtype) == (z.shape, z.dtype)
     tolerance = {"rtol": 1e-6} if dtype == "float32" else {"rtol": 1e-2, "atol": 1e-3}  # eager rounds at each step
     np.testing.assert_allclose(np.asarray(jitted, float), np.asarray(eager, float), **tolerance)
@@ -381,6 +398,93 @@ def test_initializers_keep_shape_and_dtype_and_are_the_same_again(name, dtype):
     w = INITIALIZERS[name](key, (5, 4), jnp.dtype(dtype))
     assert (w.shape, w.dtype) == ((5, 4), dtype)
     np.testing.assert_array_equal(w, INITIALIZERS[name](key, (5, 4), jnp.dtype(dtype)))
+
+
+@pytest.mark.parametrize("name", PARAMETRIC)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_what_is_learned_keeps_shape_and_dtype_and_is_the_same_jitted_and_row_by_row(name, dtype):
+    make, floats = PARAMETRIC[name]
+    thing = make(**{f: value for f, (value, _) in floats.items()})
+    params, z = thing.init(4, dtype), jnp.linspace(-4, 5, 24).reshape(2, 3, 4).astype(dtype)
+    assert all(leaf.shape == (4,) and leaf.dtype == dtype for leaf in jax.tree.leaves(params))
+    a = thing.apply(params, z)
+    assert (a.shape, a.dtype) == (z.shape, z.dtype)
+    tolerance = {"rtol": 1e-6} if dtype == "float32" else {"rtol": 1e-2, "atol": 1e-3}
+    np.testing.assert_allclose(np.asarray(jax.jit(thing.apply)(params, z), float), np.asarray(a, float), **tolerance)
+    np.testing.assert_allclose(np.asarray(thing.apply(params, z[1, 2]), float), np.asarray(a[1, 2], float), **tolerance)
+    gradient = jax.grad(lambda p: jnp.sum(jnp.sin(thing.apply(p, z)).astype(float)))(params)
+    assert all(bool(jnp.all(leaf != 0)) for leaf in jax.tree.leaves(gradient))
+    assert hash(thing) == hash(make(**{f: value for f, (value, _) in floats.items()}))
+
+
+@pytest.mark.parametrize(("name", "number"), [(n, f) for n, (_, floats) in PARAMETRIC.items() for f in floats])
+def test_floats_of_what_is_learned_may_be_traced_and_matter(name, number):
+    make, floats = PARAMETRIC[name]
+    assert [f.name for f in dataclasses.fields(make)] == list(floats)
+    values, z = jnp.array([0.5, 1.0]) * floats[number][0], jnp.linspace(-2, 1, 12).reshape(3, 4)
+
+    def run(value):
+        thing = make(**{number: value})
+        return thing.apply(thing.init(4), z)
+
+    together, one_by_one = jax.jit(jax.vmap(run))(values), [run(float(v)) for v in values]
+    np.testing.assert_allclose(together, jnp.stack(one_by_one), rtol=1e-5)
+    assert np.max(np.abs(one_by_one[0] - one_by_one[1])) > 1e-2
+    with pytest.raises(ValueError, match=rf"^{number} is nan; give a number in"):
+        make(**{number: float("nan")})
+
+
+def test_every_option_of_a_net_is_in_the_registry():
+    for field in dataclasses.fields(MLP):
+        if field.name != "sizes":
+            assert any(getattr(net, field.name) != field.default for net in NETS.values()), field.name
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_are_the_same_jitted_for_each_member_and_for_any_leading_shape(name, compilations):
+    net, x = NETS[name], jax.random.normal(jax.random.key(2), (4, 2, 3))
+    keys = jax.random.split(jax.random.key(0), 2)
+    params, drawn = net.init(keys[0]), jax.jit(net.init)(keys[0])
+    close(drawn, params, rtol=1e-5, atol=1e-6)
+    assert types(drawn) == types(params)
+    apply = jax.jit(net.apply)
+    outputs = apply(params, x)
+    close(net.apply(params, x), outputs, rtol=1e-5, atol=1e-6)
+    close(net.apply(params, x[3, 1]), jax.tree.map(lambda part: part[3, 1], outputs), rtol=1e-5, atol=1e-6)
+    assert all(part.shape[:-1] == (0,) for part in jax.tree.leaves(net.apply(params, x[:0, 0])))
+    with_masks = net.apply(params, x, key=keys[0])
+    differences = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), with_masks, outputs)
+    assert (max(jax.tree.leaves(differences)) > 1e-2) == (net.dropout > 0)
+
+    other, before = (jax.tree.map(lambda leaf: 2 * leaf, params), 3 * x), compilations.count
+    apply(*other)
+    assert compilations.count == before
+    members = jax.vmap(net.init)(keys)
+    together = jax.jit(jax.vmap(net.apply, in_axes=(0, None)))(members, x)
+    for i in range(2):
+        member = jax.tree.map(lambda leaf, i=i: leaf[i], members)
+        close(net.apply(member, x), jax.tree.map(lambda part, i=i: part[i], together), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+def test_nets_keep_the_dtype_of_their_parameters_and_every_parameter_learns(name, dtype, x64):
+    net, x = NETS[name], jax.random.normal(jax.random.key(2), (8, 3), dtype)
+    params = net.init(jax.random.key(0), dtype)
+    kept = jax.tree.map(np.array, params)
+    outputs = net.apply(params, x)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves((params, outputs))} == {dtype}
+
+    def total(params):
+        outputs = jax.tree.leaves(net.apply(params, x, key=jax.random.key(1)))
+        return sum(jnp.sum(jnp.sin(part.astype("float32"))) for part in outputs)
+
+    gradient = jax.jit(jax.grad(total))(params)
+    assert types(gradient) == types(params)
+    for leaf in jax.tree.leaves(gradient):
+        assert bool(jnp.all(jnp.isfinite(leaf)))
+        assert bool(jnp.any(leaf != 0))
+    jax.tree.map(np.testing.assert_array_equal, params, kept)
 
 
 def filled(name, **changed):

@@ -1,6 +1,6 @@
-"""PyTorch's side of ``test_dialects.py`` and ``test_forward.py``, stored in ``torch_reference.json`` for machines without PyTorch.
+"""PyTorch's side of ``test_dialects.py`` and ``test_forward.py``, stored for machines without PyTorch.
 
-``python tests/torch_reference.py`` writes the file anew.
+``python tests/torch_reference.py`` writes ``torch_reference.json`` anew; ``JAX_ENABLE_X64=1`` must be set.
 """
 
 import json
