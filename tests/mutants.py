@@ -53,6 +53,11 @@ def in_metric(name: str, text: str, fault: str, words: str) -> Mutant:
     return Mutant(f"metrics/{name}.py", text, fault, f"tests/test_metrics.py -k {words}")
 
 
+def in_model(name: str, text: str, fault: str, tests: str) -> Mutant:
+    """A fault in one of the files that make up a net."""
+    return Mutant(f"{name}.py", text, fault, f"tests/test_{tests.replace(' -k', '.py -k')}")
+
+
 MUTANTS = [
     # -- optimizers --
     in_optimizer("sgd", "like(-eta,", "like(eta,"),
@@ -228,6 +233,59 @@ MUTANTS = [
     Mutant("neurons/separability.py", "margin = (low - high) / 2", "margin = low - high", "tests/test_neurons.py -k separab or margin"),
     Mutant("neurons/separability.py", "ROUNDS = 4", "ROUNDS = 0", "tests/test_neurons.py -k separab or margin"),
     Mutant("neurons/separability.py", "rows[multipliers > 0]", "rows[multipliers >= 0]", "tests/test_neurons.py -k separab or margin"),
+    # -- activations, initializers, normalization --
+    in_model("activations/named", "atol=1e-6, equal_nan=True", "atol=1e-6", "activations -k pass_whatever"),
+    in_model("activations/named", "jnp.shape(together) != (2, 3)", "jnp.ndim(together) != 2", "activations -k element_wise"),
+    in_model("activations/named", "entry.reshape(1, 1)) for", "z).ravel()[0] for", "activations -k element_wise"),
+    in_model("activations/named", "function not in OURS", "function in OURS", "activations -k element_wise"),
+    in_model("activations/parametric", "z >= 0, z, slope * z", "z > 0, z, slope * z", "activations -k parametric"),
+    in_model("activations/parametric", "slopes * like(self.slope, slopes)", "slopes", "activations -k parametric"),
+    in_model("activations/parametric", "slope: Scalar = 0.25", "slope: Scalar = 0.3", "activations -k parametric"),
+    in_model("initializers/fixed", "dtype, -1, 1)", "dtype, 0, 1)", "initializers -k uniform"),
+    in_model("initializers/fixed", "initializers.normal(1.0)", "initializers.normal(0.1)", "initializers -k variance"),
+    in_model("initializers/scaled", "variance_scaling(1.0, mode", "variance_scaling(1.1, mode", "initializers -k variance"),
+    in_model("initializers/drawing", "(like(scale, w) * w)", "w", "initializers -k number"),
+    in_model("initializers/drawing", "wide(jnp.zeros((), dtype)).dtype)", "dtype)", "initializers -k half"),
+    in_model("initializers/choice", "return 1 / jnp.sqrt(", "return jnp.sqrt(", "initializers -k gain"),
+    in_model("initializers/choice", "np.exp(-(z**2) / 2)", "np.exp(-(z**2))", "initializers -k gain"),
+    in_model("initializers/choice", "functools.partial(he_normal, gain=gain(known))", "he_normal", "initializers -k choice"),
+    in_model("initializers/choice", "functools.partial(glorot_uniform, gain=gain(known))", "glorot_uniform", "initializers -k fifty"),
+    in_model("initializers/choice", "        return lecun_normal\n", "        return he_normal\n", "initializers -k fifty"),
+    in_model("normalization", "wide(z) - jnp.mean(wide(z), axis=-1, keepdims=True)", "wide(z)", "normalization -k equations"),
+    in_model("normalization", "jnp.square(z), axis=-1", "jnp.square(z), axis=-2", "normalization -k itself"),
+    in_model("normalization", "+ like(eps, z))", ")", "normalization -k equations or equal_sums"),
+    in_model("normalization", "* normalized + _per_unit(params.shift, z)", "* normalized", "normalization -k equations"),
+    in_model("normalization", "_to_unit_scale(wide(z), self.eps)", "_to_unit_scale(z, self.eps)", "normalization -k dtype"),
+    # -- MLP --
+    in_model("mlp/net", "len(self.residual_layers) ** 0.5", "len(self.residual_layers)", "mlp -k residual"),
+    in_model("mlp/net", "self.initializer is None and i in", "i in", "mlp -k residual"),
+    in_model("mlp/net", "w * inputs**0.5", "w * inputs", "mlp -k ntk"),
+    in_model("mlp/net", "z / self.sizes[i] ** 0.5", "z / self.sizes[i + 1] ** 0.5", "mlp -k ntk or tangent"),
+    in_model("mlp/net", "z = z + sums if i + 1 in", "z = a + sums if i + 1 in", "mlp -k pass_by"),
+    in_model("mlp/net", "z + sums if i + 1 in", "z + sums if i in", "mlp -k pass_by"),
+    in_model("mlp/net", "hidden[i] == hidden[i - 1]", "hidden[i] <= hidden[i - 1]", "mlp -k residual"),
+    in_model("mlp/net", "for i in range(1, len(hidden))", "for i in range(1, len(hidden) - 1)", "mlp -k residual"),
+    in_model("mlp/net", "precision=self.precision", "precision=None", "mlp -k precision"),
+    in_model("mlp/net", "preferred_element_type=result", "preferred_element_type=dtype", "mlp -k compute_dtype"),
+    in_model("mlp/net", "z = jnp.matmul(a.astype(dtype), w,", "z = jnp.matmul(a.astype(result), layer.w,", "mlp -k compute_dtype"),
+    in_model("mlp/net", "alpha_dropout if self.hidden_activations[i] is selu", "alpha_dropout if self.hidden_activations[0] is selu", "mlp -k saturated"),
+    in_model("mlp/net", "z = normalization.apply(layer.normalization, z)", "z = z", "forward -k flax"),
+    in_model("mlp/net", "itertools.accumulate(sizes.values())", "sizes.values()", "mlp -k heads"),
+    in_model("mlp/net", "return dict(zip(sizes, parts", "return dict(zip(sorted(sizes), parts", "mlp -k heads"),
+    in_model("mlp/arguments", "if total != outputs", "if total > outputs", "mlp -k description"),
+    in_model("mlp/arguments", "sizes[i + 1 : i + 2])", "shapes[1])", "mlp -k another"),
+    in_model("mlp/arguments", "if given and not layers", "if given and layers is None", "mlp -k description"),
+    in_model("mlp/table", "2 * inputs * outputs + outputs", "2 * inputs * outputs", "mlp -k flops"),
+    # -- heads --
+    Mutant("losses/heads.py", "coefficients.get(name, 1.0)", "coefficients.get(name, 2.0)", "tests/test_heads.py -k weighed"),
+    Mutant("losses/heads.py", "functools.reduce(jnp.add, weighed)", "weighed[0]", "tests/test_heads.py -k weighed"),
+    Mutant("losses/heads.py", "tuple(sorted(losses.items()))", "tuple(losses.items())", "tests/test_heads.py -k alike"),
+    Mutant("losses/heads.py", "set(parts) != set(names)", "not set(parts) <= set(names)", "tests/test_heads.py -k fit"),
+    Mutant("training/evaluation.py", "base(loss) is softmax_cross_entropy", "loss is softmax_cross_entropy", "tests/test_heads.py -k misread"),
+    Mutant("training/evaluation.py", "and y.ndim == 2", "and y.ndim == 1", "tests/test_heads.py -k misread"),
+    Mutant("training/evaluation.py", "if base(metric) not in", "if metric not in", "tests/test_heads.py -k misread"),
+    Mutant("training/evaluation.py", "part, begin, 0)", "part, 0, 0)", "tests/test_heads.py -k slice"),
+    Mutant("regularizers/noise.py", "jax.tree.map(mixed, batch.y)", "batch.y", "tests/test_heads.py -k mixup"),
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ PENALTIES = {
 def random_params(net):
     """Every parameter at random, also those that begin at 0 or 1: away from symmetries and kinks."""
     rng = np.random.default_rng(1)
-    return jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape)), jax.eval_shape(net.init, KEY))
+    return jax.tree.map(lambda p: jnp.asarray(0.6 * rng.normal(size=p.shape)), jax.eval_shape(net.init, KEY))
 
 
 def flat_rows(tree):
@@ -50,31 +50,34 @@ def flat_rows(tree):
     return np.concatenate([np.reshape(leaf, (len(leaf), -1)) for leaf in jax.tree.leaves(tree)], axis=1)
 
 
-def assert_gradients_are_finite_differences(net, losses_and_targets, key=None, weight=None):
+@jax.jit
+def of_every_loss(outputs):
+    return jnp.stack([loss(outputs, jnp.asarray(y)).mean() for loss, y in LOSSES_AND_TARGETS.values()])
+
+
+def assert_gradients_are_finite_differences(net, objectives=of_every_loss, names=tuple(LOSSES), key=None):
     """Compare every component; return the gradients without a penalty, one for each loss in the leaves' first axis.
 
-    All runs operation by operation: that is faster than to compile a program for each net.
+    The net runs operation by operation, which is faster than to compile a program for each.
     """
     params = random_params(net)
     flat, unravel = ravel_pytree(params)
 
-    def objectives(params):
-        outputs = net.apply(params, jnp.asarray(X), key=key)
-        rows = [loss(outputs, jax.tree.map(jnp.asarray, y)) for loss, y in losses_and_targets.values()]
-        return jnp.stack([losses.weighted_mean(row, weight) for row in rows])
+    def objectives_at(params):
+        return objectives(net.apply(params, jnp.asarray(X), key=key))
 
     steps = STEP * np.eye(MOST_PARAMETERS, flat.size)
     shifted = np.concatenate([np.asarray(flat) + steps, np.asarray(flat) - steps])
-    data = np.asarray(jax.vmap(lambda flat: objectives(unravel(flat)))(shifted))
-    gradients = jax.jacrev(objectives)(params)
+    data = np.asarray(jax.vmap(lambda flat: objectives_at(unravel(flat)))(shifted))
+    gradients = jax.jacrev(objectives_at)(params)
     is_weight = np.concatenate([np.full(p.size, p.ndim == 2) for p in jax.tree.leaves(params)])
     for penalty, (transform, value) in PENALTIES.items():
         above, below = np.split(data + value(shifted[:, is_weight])[:, None], 2)
         expected = (above - below)[: flat.size].T / (2 * STEP)
         update = functools.partial(transform.update, state=transform.init(params), params=params)
         penalized = flat_rows(jax.vmap(lambda g, update=update: update(g)[0])(gradients))
-        for i, loss in enumerate(losses_and_targets):
-            np.testing.assert_allclose(penalized[i], expected[i], rtol=1e-6, atol=1e-9, err_msg=f"{loss}, {penalty}")
+        for name, found, wanted in zip(names, penalized, expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9, err_msg=f"{name}, {penalty}")
     return gradients
 
 
@@ -88,20 +91,20 @@ def assert_all_learn(net, gradients):
     if net.activation == "threshold":
         assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradients[:-1]))
         gradients = gradients[-1:]
-    assert min(largest(gradients)) > 1e-3
+    assert min(largest(gradients)) > 1e-4
 
 
 @pytest.mark.parametrize("activation", OURS)
 def test_gradients_of_every_loss_and_penalty_are_finite_differences_under_dropout(activation, x64):
     net = MLP((3, 5, 4, 3), activation, dropout=0.3)
-    assert_all_learn(net, assert_gradients_are_finite_differences(net, LOSSES_AND_TARGETS, key=KEY))
+    assert_all_learn(net, assert_gradients_are_finite_differences(net, key=KEY))
 
 
 @pytest.mark.parametrize("normalization", [None, "layer", "rms"])
 @pytest.mark.parametrize("activation", OURS)
 def test_gradients_pass_through_normalization_and_residual_sums(activation, normalization, x64):
     net = MLP((3, 4, 4, 3), activation, normalization=normalization, residual=True)
-    assert_all_learn(net, assert_gradients_are_finite_differences(net, LOSSES_AND_TARGETS))
+    assert_all_learn(net, assert_gradients_are_finite_differences(net))
 
 
 def test_gradients_pass_through_heads_coefficients_weights_of_rows_and_the_ntk_parametrization(x64):
@@ -109,9 +112,13 @@ def test_gradients_pass_through_heads_coefficients_weights_of_rows_and_the_ntk_p
     loss = losses.PerHead(
         {"kind": losses.softmax_cross_entropy, "size": losses.squared_error}, coefficients={"size": 0.5}
     )
-    y = {"kind": np.arange(12) % 2, "size": np.cos(np.arange(12.0))[:, None]}
-    gradients = assert_gradients_are_finite_differences(net, {"heads": (loss, y)}, weight=jnp.arange(12.0) % 5)
-    assert_all_learn(net, gradients)
+    y = {"kind": jnp.arange(12) % 2, "size": jnp.cos(jnp.arange(12.0))[:, None]}
+
+    @jax.jit
+    def objective(outputs):
+        return losses.weighted_mean(loss(outputs, y), jnp.arange(12.0) % 5)[None]
+
+    assert_all_learn(net, assert_gradients_are_finite_differences(net, objective, ["heads"]))
 
 
 def backpropagate(params, x, labels, function, derivative):
@@ -158,10 +165,9 @@ def test_gradients_are_those_of_backpropagation_by_hand(activation, function, de
     ("activation", "z", "slope"),
     [
         ("relu", 0.0, 0.0), ("leaky_relu", 0.0, 1.0), ("prelu", 0.0, 1.0),
-        ("threshold", 0.0, 0.0), (passing, 0.0, 1.0), ("elu", 0.0, 1.0), ("selu", 0.0, 1.7580993),
-        ("hard_tanh", -1.0, 1.0), ("hard_tanh", 1.0, 1.0),
+        ("threshold", 0.0, 0.0), pytest.param(passing, 0.0, 1.0, id="straight-through threshold"),
+        ("elu", 0.0, 1.0), ("selu", 0.0, 1.7580993), ("hard_tanh", -1.0, 1.0), ("hard_tanh", 1.0, 1.0),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_unit_at_its_kink_passes_on_the_derivative_of_the_convention(activation, z, slope):
     net = MLP((1, 1, 1), activation)

@@ -203,7 +203,7 @@ def test_answers_of_several_outputs_are_still_measured():
         ),
         (
             lambda: train(metrics={"score": metrics.accuracy}),
-            TypeError, r"metrics\['score'\] is for one output, but the net has the heads kind, size; give metrics.OfHead",
+            TypeError, r"metrics\['score'\] is for one output, but the net has the heads kind, size; give",
         ),
         (
             lambda: train(metrics={"score": OfHead("kinds", metrics.accuracy)}),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from registry import OTHERS_OF_LOSSES
+from registry import LOSSES, OTHERS_OF_LOSSES
 from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 
@@ -225,6 +225,23 @@ def test_losses_equal_those_of_keras(keras, x64):
         ]  # fmt: skip
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)  # Keras adds 1e-7 within the log of a rate
+
+
+@pytest.mark.parametrize("rows", [16_384, 16_385, 32_768, 32_769, 32_770])
+def test_many_rows_eager_and_jitted_agree(rows):
+    entries = [
+        (functools.partial(e.loss, **{f: v for f, (v, _) in e.floats.items()}), e.targets) for e in LOSSES.values()
+    ]
+    outputs = jnp.asarray(np.random.default_rng(0).normal(size=(rows, 3)), jnp.float32)
+    targets = [jnp.asarray(np.resize(y, (rows, *y.shape[1:]))) for _, y in entries]
+
+    def all_losses(outputs, targets):
+        return [loss(outputs, y) for (loss, _), y in zip(entries, targets, strict=True)]
+
+    pairs = zip(jax.jit(all_losses)(outputs, targets), all_losses(outputs, targets), strict=True)
+    for jitted, eager in pairs:
+        np.testing.assert_allclose(jitted, eager, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(jax.jit(jnp.mean)(jitted), np.mean(eager, dtype=float), rtol=1e-4)
 
 
 HUGE = {
