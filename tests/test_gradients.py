@@ -17,7 +17,7 @@ X = np.random.default_rng(0).normal(size=(12, 3))
 STEP = 1e-5
 MOST_PARAMETERS = 80  # one number of steps for all nets, so that they share compiled operations
 
-# Others are users' own.
+# Not those that users registered, as doctests do in the same process.
 OURS = sorted(name for name in ACTIVATIONS if name in activations.__all__ or name == "prelu")
 passing = functools.partial(threshold, straight_through=True)
 
