@@ -45,6 +45,42 @@ def in_range(name: str, value: Any, interval: str) -> None:
         raise ValueError(f"{name} is {value!r}; give a number in {interval}")
 
 
+def number(name: str, value: Any, interval: str) -> Any:
+    """Return a hyperparameter as a Python number in an interval; traced ones pass as they are.
+
+    Unlike ``in_range`` it looks into arrays of a single number too, which could not be hashed.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the argument.
+        interval: such as ``"[0, 1)"``, a square bracket where the end itself is allowed.
+
+    Returns:
+        A Python number, or the traced one.
+
+    Raises:
+        TypeError: ``value`` is no number.
+        ValueError: ``value`` is several numbers, lies outside, or is NaN.
+
+    Example:
+        >>> number("dropout", jnp.array(0.5), "[0, 1)")
+        0.5
+        >>> number("dropout", [0.1, 0.2], "[0, 1)")
+        Traceback (most recent call last):
+        ValueError: dropout has shape (2,); give a single number in [0, 1), and vmap over several
+    """
+    if isinstance(value, list | tuple | np.ndarray | np.generic | jax.Array):
+        if np.ndim(value) != 0:
+            raise ValueError(
+                f"{name} has shape {np.shape(value)}; give a single number in {interval}, and vmap over several"
+            )
+        value = value if isinstance(value, jax.core.Tracer) else np.asarray(value).item()
+    if not isinstance(value, numbers.Real | jax.core.Tracer):
+        raise TypeError(f"{name} is {value!r}; give a number in {interval}")
+    in_range(name, value, interval)
+    return value
+
+
 def whole_number(name: str, value: Any, at_least: int) -> int:
     """Return ``value`` as an int, refusing what is no whole number or is too small.
 

@@ -3,7 +3,7 @@
 Mean and spread are taken over the units of one row, never over the rows of a batch: nothing is remembered from batch
 to batch, a row's output depends on that row alone, and training and use are the same function. ``MLP`` normalizes
 between weighted sum and activation; what it learns stands in ``params[l].normalization``. An object of your own with
-the same two verbs, ``init(units)`` and ``apply(params, z)``, serves as well.
+the same two verbs, ``init(units, dtype)`` and ``apply(params, z)``, serves as well.
 
 z: weighted sums of a row        n: their number        scale, shift: learned, one number per unit
 """
@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxmlp import checks
-from jaxmlp.types import Parametric, Scalar, like, wide
+from jaxmlp.types import Parametric, Scalar, floats, like, wide
 
 
 class LayerNormParams(NamedTuple):
@@ -40,8 +40,8 @@ class LayerNorm:
     explode however deep the net. Statistics are taken in 32 bits at least.
 
     Attributes:
-        eps: what keeps a row of equal sums from dividing by 0, at least 0, in squared units of z. Flax has 1e-6 too,
-            PyTorch 1e-5, Keras 1e-3.
+        eps: what keeps a row of equal sums from dividing by 0, in squared units of z; 0 only where no row can be so.
+            Flax has 1e-6 too, PyTorch 1e-5, Keras 1e-3.
 
     Raises:
         TypeError: ``eps`` is no number.
@@ -57,7 +57,7 @@ class LayerNorm:
     eps: Scalar = 1e-6
 
     def __post_init__(self) -> None:
-        checks.in_range("eps", self.eps, "[0, inf)")
+        object.__setattr__(self, "eps", checks.number("eps", self.eps, "[0, inf)"))
 
     def init(self, units: int, dtype: Any = float) -> LayerNormParams:
         """Return a scale of 1 and a shift of 0 for each unit.
@@ -90,6 +90,7 @@ class LayerNorm:
             >>> LayerNorm(eps=0.0).apply(params, jnp.array([2.0, 6.0]))
             Array([-3.,  4.], dtype=float32)
         """
+        z = floats(z)
         centered = wide(z) - jnp.mean(wide(z), axis=-1, keepdims=True)
         normalized = _to_unit_scale(centered, self.eps).astype(z.dtype)
         return _per_unit(params.scale, z) * normalized + _per_unit(params.shift, z)
@@ -111,8 +112,8 @@ class RMSNorm:
     change when all of a row's sums are scaled alike. The mean square is taken in 32 bits at least.
 
     Attributes:
-        eps: what keeps a row of zeros from dividing by 0, at least 0, in squared units of z. Flax and Keras have 1e-6
-            too, PyTorch the smallest step from 1 of the dtype.
+        eps: what keeps a row of zeros from dividing by 0, in squared units of z; 0 only where no row can be so.
+            Flax and Keras have 1e-6 too, PyTorch the smallest step from 1 of the dtype.
 
     Raises:
         TypeError: ``eps`` is no number.
@@ -128,7 +129,7 @@ class RMSNorm:
     eps: Scalar = 1e-6
 
     def __post_init__(self) -> None:
-        checks.in_range("eps", self.eps, "[0, inf)")
+        object.__setattr__(self, "eps", checks.number("eps", self.eps, "[0, inf)"))
 
     def init(self, units: int, dtype: Any = float) -> RMSNormParams:
         """Return a scale of 1 for each unit.
@@ -160,6 +161,7 @@ class RMSNorm:
             >>> RMSNorm(eps=0.0).apply(RMSNormParams(scale=jnp.array([5.0, 10.0])), jnp.array([1.0, 7.0]))
             Array([ 1., 14.], dtype=float32)
         """
+        z = floats(z)
         return _per_unit(params.scale, z) * _to_unit_scale(wide(z), self.eps).astype(z.dtype)
 
 

@@ -8,6 +8,7 @@ import scipy.stats
 
 from jaxmlp import activations
 from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.normalization import LayerNorm
 
 Z = np.linspace(-5, 5, 41)
 # The fixed point at which mean 0 and variance 1 stay so: Klambauer et al. 2017, section 2.
@@ -113,6 +114,32 @@ def test_the_form_of_gelu_with_tanh_is_near_the_exact_one():
     assert 1e-4 < difference < 1e-3
 
 
+def test_the_form_of_gelu_with_tanh_has_finite_gradients_in_half_precision():
+    z = jnp.array([-6e4, -300.0, 0.0, 300.0, 6e4], jnp.float16)
+    gradient = jax.vmap(jax.grad(functools.partial(activations.gelu, approximate=True)))(z)
+    assert gradient.dtype == jnp.float16
+    np.testing.assert_allclose(gradient, [0, 0, 0.5, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu", "selu", "silu", "mish", "hard_tanh"]
+)
+def test_the_functions_of_jax_count_as_ours_of_the_same_values(name):
+    assert activations.find(getattr(jax.nn, name)) is ACTIVATIONS[name]
+    z = jnp.asarray(Z, jnp.float32)
+    np.testing.assert_allclose(getattr(jax.nn, name)(z), ACTIVATIONS[name](z), rtol=1e-6)
+    of_jax = activations.find(jax.nn.gelu)
+    np.testing.assert_allclose(of_jax(z), jax.nn.gelu(z), rtol=1e-6)
+    assert activations.find(jnp.tanh) is activations.tanh
+
+
+def test_whole_numbers_are_not_rounded_to_whole_numbers(unchecked):
+    z = jnp.array([-4, 0, 3])
+    np.testing.assert_allclose(activations.leaky_relu(z, jnp.float32(0.1)), [-0.4, 0, 3])
+    np.testing.assert_allclose(activations.elu(z, jnp.float32(0.5)), [0.5 * np.expm1(-4), 0, 3], rtol=1e-6)
+    np.testing.assert_allclose(activations.PReLU().apply(activations.PReLU().init(3), z), [-1, 0, 3])
+
+
 def test_selu_keeps_mean_zero_and_variance_one():
     z = jax.random.normal(jax.random.key(0), (1_000_000,))
     a = activations.selu(z)
@@ -139,8 +166,10 @@ def test_a_function_of_ones_own_gets_a_name_once():
 
 
 def test_what_is_no_function_gets_no_name(unchecked):
-    with pytest.raises(TypeError, match="activation is 'relu'; give a function"):
+    with pytest.raises(TypeError, match="name is 'mine' and activation 'relu'; give a name and a function"):
         activations.register("mine", "relu")
+    with pytest.raises(TypeError, match=r"name is 3 and activation .*; give a name and a function"):
+        activations.register(3, jnp.sin)
 
 
 # -- PReLU --
@@ -196,6 +225,8 @@ def test_a_slope_that_is_no_finite_number_gets_a_sentence(unchecked):
         ),
         (lambda z: z.T, r"activation is '<lambda>', which turns shape \(2, 3\) into \(3, 2\)"),
         (jax.nn.glu, r"activation is 'glu', which fails on an array of shape \(2, 3\): .*; give a function of each"),
+        (np.sin, "activation is 'sin', which fails on an array of shape .2, 3.: .*; give a function of each number"),
+        (LayerNorm(), "activation is 'LayerNorm', which mixes the units of a layer"),
         (activations.softmax, "activation is softmax, which mixes the units of a layer and belongs to the output; use"),
         (functools.partial(activations.softmax), "activation is softmax, .* belongs to the output"),
         ("softmax", "activation is softmax, .* belongs to the output"),

@@ -152,6 +152,49 @@ def test_metrics_that_would_misread_probabilities_are_refused(recipe):
         train((X, {"a": ONE_HOT}), in_head, metrics={"score": OfHead("a", metrics.accuracy)})
 
 
+ONE = Y["size"]
+MISREAD = [
+    (losses.squared_error, ONE, metrics.accuracy),
+    (losses.huber, ONE, metrics.log_loss),
+    (losses.poisson, abs(ONE), metrics.mean_absolute_error),
+    (losses.poisson, abs(ONE), metrics.roc_auc),
+    (losses.sigmoid_binary_cross_entropy, ONE > 0, metrics.r2),
+    (functools.partial(losses.sigmoid_focal, gamma=1.0), ONE > 0, metrics.mean_squared_error),
+]
+
+
+@pytest.mark.parametrize(("loss", "y", "metric"), MISREAD)
+def test_metrics_that_read_outputs_otherwise_than_the_loss_are_refused(loss, y, metric):
+    recipe = training.Recipe(MLP((3, 1)), optimizers.sgd(0.1), loss)
+    with pytest.raises(
+        ValueError, match=rf"metrics\['score'\] is {metric.__name__}, which reads outputs and targets other"
+    ):
+        train((X, y), recipe, metrics={"score": metric})
+
+    def own(outputs, y, weight):
+        return metric(outputs, (y > 0).astype(float), weight)
+
+    assert len(train((X, y), recipe, metrics={"score": own}).history["train/score"]) == 3
+
+
+def test_a_heads_loss_that_has_taken_a_mean_is_refused():
+    def mean(outputs, targets):
+        return jnp.mean(jnp.square(outputs - targets))
+
+    recipe = training.Recipe(NET, optimizers.sgd(0.1), PerHead(dict(LOSS.losses) | {"size": mean}))
+    with pytest.raises(
+        ValueError, match=r"the loss of head 'size' returned shape \(\) for .* rows; return one number per row"
+    ):
+        train(recipe=recipe)
+
+
+def test_names_of_heads_may_have_spaces():
+    net = MLP((3, 1), heads={"petal length": 1})
+    recipe = training.Recipe(net, optimizers.sgd(0.1), PerHead({"petal length": losses.squared_error}))
+    with pytest.raises(ValueError, match=r"such as numpy.asarray\(y\['petal length'\]\)\[:, None\]"):
+        train((X, {"petal length": ONE}), recipe, validation=(X, {"petal length": ONE[:, 0]}))
+
+
 def test_labels_for_validation_or_a_function_of_ones_own_are_measured_aright():
     def own(outputs, y, weight):
         return metrics.accuracy(outputs, y.argmax(axis=1), weight)
@@ -176,11 +219,22 @@ def test_answers_of_several_outputs_are_still_measured():
     [
         (lambda: PerHead({}), TypeError, r"losses is {}; give functions by name, such as {'species': softmax"),
         (lambda: PerHead({"a": 1}), TypeError, r"losses is {'a': 1}; give functions by name"),
-        (lambda: PerHead(dict(LOSS.losses), {"sise": 1.0}), ValueError, r"coefficients is 'sise'; did you mean 'size'"),
+        (lambda: PerHead(dict(LOSS.losses), {"sise": 1.0}), ValueError, r"a name in coefficients is 'sise'; did"),
+        (lambda: PerHead(losses.squared_error), TypeError, r"losses is <function .*; give a mapping from the names"),
+        (lambda: PerHead((("a", max), ("a", min))), TypeError, r"losses is \(\('a'.*; give a mapping from the names"),
+        (lambda: PerHead({"a": max}, 0.5), TypeError, r"coefficients is 0.5; give a mapping from the names of heads"),
+        (
+            lambda: PerHead({"a": max}, {"a": np.ones(3)}),
+            ValueError, r"coefficients\['a'\] has shape \(3,\); give a single number in",
+        ),
+        (
+            lambda: train((X, Y["size"]), training.Recipe(MLP((3, 1)), optimizers.sgd(0.1), losses.poisson)),
+            ValueError, r"y holds -.* at index .*; poisson wants counts of at least 0",
+        ),
         (lambda: PerHead(dict(LOSS.losses), {"size": -1.0}), ValueError, r"coefficients\['size'\] is -1.0; give a num"),
         (lambda: OfHead("a", 1), TypeError, r"metric is 1; give a function, such as metrics.accuracy"),
         (lambda: train((X, Y["kind"])), TypeError, r"y is a ndarray, but the net has heads; give their targets as"),
-        (lambda: train((X, {"kind": Y["kind"]})), ValueError, r"y have the heads kind, but PerHead has losses for"),
+        (lambda: train((X, {"kind": Y["kind"]})), ValueError, r"there are heads kind in y, but PerHead has losses"),
         (lambda: train((X, {**Y, "kind": Y["kind"] + 1})), ValueError, r"y\['kind'\] holds the label 3 at row"),
         (lambda: train((X, {**Y, "size": Y["size"][:, 0]})), ValueError, r"y\['size'\] has shape \(40,\), but the net"),
         (lambda: train((X, {**Y, "size": Y["size"][:9]})), ValueError, r"x has 40 rows and y\['size'\] has 9; give"),
@@ -195,15 +249,15 @@ def test_answers_of_several_outputs_are_still_measured():
         ),
         (
             lambda: train(recipe=training.Recipe(MLP((3, 4)), optimizers.sgd(0.1), LOSS)),
-            ValueError, r"outputs have no heads, but PerHead has losses for kind, size; give the same names to all",
+            ValueError, r"there are no heads in outputs, but PerHead has losses for kind, size; give the same",
         ),
         (
             lambda: train(recipe=training.Recipe(MLP((3, 4), heads={"b": 4}), optimizers.sgd(0.1), LOSS)),
-            ValueError, r"outputs have the heads b, but PerHead has losses for kind, size",
+            ValueError, r"there are heads b in outputs, but PerHead has losses for kind, size",
         ),
         (
             lambda: train(metrics={"score": metrics.accuracy}),
-            TypeError, r"metrics\['score'\] is for one output, but the net has the heads kind, size; give",
+            TypeError, r"metrics\['score'\] is for one output, but there are several heads; give metrics.OfHead",
         ),
         (
             lambda: train(metrics={"score": OfHead("kinds", metrics.accuracy)}),
@@ -211,7 +265,7 @@ def test_answers_of_several_outputs_are_still_measured():
         ),
         (
             lambda: train((X, Y["kind"]), CLASSES, metrics={"score": OfHead("kind", metrics.accuracy)}),
-            TypeError, r"head is 'kind', but the net has one output without a name; give the metric alone",
+            TypeError, r"metrics\['score'\] is of the head 'kind', but the net has one output; leave OfHead out",
         ),
     ],
 )  # fmt: skip
@@ -225,5 +279,5 @@ def test_what_does_not_fit_gets_a_sentence(call, error, sentence, unchecked):
 def test_make_run_compares_the_lengths_of_heads_while_it_is_traced():
     run = training.make_run(RECIPE, epochs=1, batch_size=8)
     y = {"kind": jnp.asarray(Y["kind"]), "size": jnp.asarray(Y["size"][:9], jnp.float32)}
-    with pytest.raises(ValueError, match=r"x has 40 rows and y\['kind'\] has 40 and y\['size'\] has 9; giveny rows"):
+    with pytest.raises(ValueError, match=r"x has 40 rows and y\['kind'\] has 40 and y\['size'\] has 9; give as many"):
         jax.eval_shape(run, KEY, (jnp.asarray(X, jnp.float32), y))

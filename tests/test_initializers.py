@@ -158,6 +158,8 @@ def test_known_gains_and_the_slope_of_a_leaky_relu():
         ("sigmoid", "glorot_uniform", 1),
         ("identity", "glorot_uniform", 1),
         (jnp.sin, "glorot_uniform", 1),
+        (jax.nn.relu, "he_normal", 1),
+        (functools.partial(activations.selu), "lecun_normal", 1),
     ],
 )
 def test_choice_by_activation_with_its_gain(activation, name, scale):
@@ -182,6 +184,22 @@ def test_what_is_too_large_grows_more_so_in_each_layer_of_smooth_relus(activatio
 
     assert following(1.0) == pytest.approx(1, rel=1e-5)
     assert (following(1.001) - following(0.999)) / 0.002 == pytest.approx(slope, abs=0.006)
+
+
+def test_an_unknown_name_gets_a_sentence(unchecked):
+    for function in (gain, initializer_for, activations.find):
+        with pytest.raises(ValueError, match=r"activation is 'rellu'; did you mean 'relu'\?"):
+            function("rellu")
+
+
+@pytest.mark.parametrize(
+    "wrong", [jax.nn.initializers.he_normal, lambda key, shape, dtype: jnp.zeros(shape[::-1], dtype)]
+)
+def test_an_initializer_that_returns_something_else_gets_a_sentence(wrong):
+    with pytest.raises(
+        ValueError, match=r"initializer returned a .* of shape .* for weights of shape \(3, 2\); give a"
+    ):
+        MLP((3, 2), initializer=wrong).init(KEY)
 
 
 def mean_squares(net, *layers):

@@ -384,6 +384,32 @@ def test_the_areas_of_sure_rows_are_told_apart():
     assert jitted(metrics.roc_auc)(outputs, 1 - labels) == 0.0
 
 
+def test_the_areas_of_sure_rows_of_several_classes_are_told_apart():
+    z = np.zeros((6, 3), np.float32)
+    z[:, 0] = [20, 22, 24, 26, 28, 30]
+    y = np.array([1, 2, 1, 0, 0, 0])
+    expected = reference.roc_auc_score(y, softmax(z.astype(float)), multi_class="ovr")
+    assert float(metrics.roc_auc(jnp.asarray(z), jnp.asarray(y))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_may_be_numpy_arrays(unchecked):
+    z, y = jnp.array([[1.0, 0.0], [2.0, 3.0], [0.0, 1.0]]), jnp.array([0, 1, 0])
+    for metric in (metrics.roc_auc, metrics.accuracy, metrics.confusion_matrix, metrics.brier):
+        np.testing.assert_array_equal(metric(z, y, np.array([1.0, 2.0, 3.0])), metric(z, y, jnp.array([1.0, 2.0, 3.0])))
+
+
+@pytest.mark.parametrize("metric", [metrics.log_loss, metrics.brier])
+def test_the_noes_of_hinge_are_zeros_to_metrics_of_probabilities(metric):
+    z = jnp.array([[5.0], [-5.0], [1.0]])
+    assert metric(z, jnp.array([[1], [-1], [-1]])) == metric(z, jnp.array([[1], [0], [0]]))
+
+
+def test_counts_do_not_stop_where_float32_does():
+    rows = 2**24 + 8
+    counts = metrics.confusion_matrix(jnp.zeros((rows, 2), jnp.bfloat16), jnp.zeros(rows, jnp.int8))
+    assert counts.tolist() == [[rows, 0], [0, 0]]
+
+
 def test_log_loss_does_not_clip():
     assert ours(metrics.log_loss, np.array([[0.0, 1000.0]]), np.array([0])) == 1000.0
     assert ours(metrics.log_loss, np.array([[-1000.0]]), np.array([[1]])) == 1000.0

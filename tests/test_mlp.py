@@ -158,7 +158,6 @@ def test_a_description_is_hashable_equal_by_value_and_json(unchecked):
     ("arguments", "sentence"),
     [
         ({"sizes": (3,)}, r"sizes is \(3,\); give at least two"),
-        ({"sizes": 3}, r"sizes is 3; give at least two"),
         ({"sizes": (3, 0)}, r"sizes\[1\] is 0; give a whole number of at least 1"),
         (
             {"sizes": (3, 2), "activation": "rellu"},
@@ -188,6 +187,20 @@ def test_a_description_is_hashable_equal_by_value_and_json(unchecked):
             r"heads has the name 'a' twice; give each a name of its own",
         ),
         ({"sizes": (3, 4), "heads": {"a": 4, "b": 0}}, r"heads\['b'\] is 0; give a whole number of at least 1"),
+        (
+            {"sizes": (3, 4, 1, 2), "normalization": "layer"},
+            r"normalization is 'layer', but a hidden layer has one unit",
+        ),
+        ({"sizes": (3, 1, 2), "normalization": LayerNorm(0.1)}, r"normalization is LayerNorm\(eps=0.1\), but a hidden"),
+        (
+            {"sizes": (3, 4, 2), "dropout": [0.1, 0.2]},
+            r"dropout has shape \(2,\); give a single number in \[0, 1\), and",
+        ),
+        ({"sizes": (3, 4, 2), "dropout": jnp.array(1.5)}, r"dropout is 1.5; give a number in \[0, 1\)"),
+        (
+            {"sizes": (3, 4, 2), "compute_dtype": "float64"},
+            r"compute_dtype is 'float64', but numbers of 64 bits are not",
+        ),
         ({"sizes": (3, 4), "parametrization": "mup"}, r"parametrization is 'mup'; known are: standard, ntk"),
         ({"sizes": (3, 4), "compute_dtype": "bf16"}, r"compute_dtype is 'bf16'; did you mean 'bfloat16'\?"),
         ({"sizes": (3, 4), "compute_dtype": jnp.int8}, r"compute_dtype is 'int8'; known are: bfloat16, float16"),
@@ -202,6 +215,7 @@ def test_a_wrong_description_gets_a_sentence(arguments, sentence, unchecked):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ({"sizes": 3}, r"sizes is 3; give a tuple, such as \(inputs, hidden, outputs\)"),
         ({"sizes": (3.5, 2)}, r"sizes\[0\] is 3.5; give a whole number of at least 1"),
         ({"activation": 3}, r"activation is 3; give a name such as 'relu', a function, or an object such as PReLU\(\)"),
         ({"activation": activations.PReLU}, r"activation is <class .*PReLU'>; give a name such as 'relu'"),
@@ -227,20 +241,46 @@ def test_inputs_and_parameters_of_another_net_get_a_sentence_in_a_program_as_wel
         apply(params, jnp.ones((5, 4)))
     with pytest.raises(ValueError, match=r"x has shape \(\), but sizes\[0\] is 3"):
         apply(params, jnp.ones(()))
-    with pytest.raises(ValueError, match=r"params has 1 layers, but sizes \(3, 4, 2\) has 2; give the parameters that"):
+    with pytest.raises(
+        ValueError, match=r"params have 2 arrays, the net's own 4 in 2 layers; give the parameters that"
+    ):
         apply(params[:1], x)
-    with pytest.raises(ValueError, match=r"params\[0\] has w of shape \(3, 5\) and b of shape \(5,\), but sizes is"):
+    with pytest.raises(ValueError, match=r"params have 0 arrays, the net's own 4 in 2 layers"):
+        apply(None, x)
+    with pytest.raises(
+        ValueError, match=r"the net's own have shape \(3, 4\) at \[0\].w, params have shape \(3, 5\); give"
+    ):
         apply(MLP((3, 5, 2)).init(KEY), x)
-    with pytest.raises(ValueError, match=r"params\[1\] has w of shape \(4, 2\) and b of shape \(1,\), but sizes is"):
+    with pytest.raises(
+        ValueError, match=r"the net's own have shape \(2,\) at \[1\].b, params have shape \(1,\); give p"
+    ):
         apply((params[0], Layer(params[1].w, params[1].b[:1])), x)
-    with pytest.raises(
-        ValueError, match=r"params\[0\] has w, b, but this net has w, b, normalization, activation ther"
-    ):
+    with pytest.raises(ValueError, match=r"params have 4 arrays, the net's own 5 in 2 layers"):
         wrap(MLP((3, 4, 2), normalization="rms").apply)(params, x)
+
+
+LEARNED = {
+    "prelu": MLP((3, 4, 2), "prelu"),
+    "layer": MLP((3, 4, 2), normalization="layer"),
+    "rms": MLP((3, 4, 2), normalization="rms"),
+    "rms and prelu": MLP((3, 4, 2), "prelu", normalization="rms"),
+}
+
+
+@pytest.mark.parametrize("theirs", LEARNED)
+@pytest.mark.parametrize("ours", LEARNED)
+def test_what_another_net_has_learned_is_refused(ours, theirs):
+    params, x = LEARNED[theirs].init(KEY), jnp.ones((5, 3))
+    if ours == theirs:
+        LEARNED[ours].apply(params, x)
+        return
+    with pytest.raises(ValueError, match=r"the net's own .* at \[0\]|arrays, the net's own [56] in 2 layers"):
+        jax.jit(LEARNED[ours].apply)(params, x)
+    slope = HiddenLayer(jnp.ones((3, 4)), jnp.ones(4), None, activations.PReLUParams(jnp.ones((5, 4))))
     with pytest.raises(
-        ValueError, match=r"params\[0\] has w, b, normalization, activation, but this net has w, b ther"
+        ValueError, match=r"own have shape \(4,\) at \[0\].activation.slope, params have shape \(5, 4\)"
     ):
-        apply(MLP((3, 4, 2), "prelu").init(KEY), x)
+        LEARNED["prelu"].apply((slope, LEARNED["prelu"].init(KEY)[1]), x)
 
 
 def test_a_list_for_inputs_gets_a_sentence(unchecked):
@@ -254,6 +294,8 @@ def test_plain_tuples_of_numpy_arrays_serve_as_parameters():
     params, x = net.init(KEY), jax.random.normal(KEY, (5, 3))
     plain = [tuple(jax.tree.map(np.asarray, part) for part in layer) for layer in params]
     np.testing.assert_array_equal(net.apply(plain, x), net.apply(params, x))
+    nested = [(np.asarray(w, np.float64), b, (n.scale, n.shift), None) for w, b, n, _ in params[:1]] + [[*params[1]]]
+    np.testing.assert_array_equal(net.apply(nested, x), net.apply(params, x))
 
 
 def test_integer_inputs_are_taken_as_floats(unchecked):
@@ -285,6 +327,21 @@ def test_each_hidden_layer_has_its_own_activation():
     first, second = (MLP((300, 300, 300, 2), (name, "sigmoid")).init(KEY) for name in ("relu", "sigmoid"))
     np.testing.assert_allclose(first[0].w.std() / second[0].w.std(), np.sqrt(2), rtol=0.02)  # He beside Glorot
     np.testing.assert_array_equal(first[1].w, second[1].w)
+
+
+def test_a_number_in_an_array_is_the_number(unchecked):
+    assert MLP((3, 4, 2), dropout=jnp.array(0.25), normalization=LayerNorm(np.float32(0.5))) == MLP(
+        (3, 4, 2), dropout=0.25, normalization=LayerNorm(0.5)
+    )
+    assert hash(MLP((3, 4, 2), activations.PReLU(jnp.array(0.5)))) == hash(MLP((3, 4, 2), activations.PReLU(0.5)))
+
+
+@pytest.mark.parametrize("selu", ["selu", functools.partial(activations.selu), jax.nn.selu])
+def test_selu_is_known_however_it_is_written(selu):
+    net, named = MLP((3, 500, 2), selu, dropout=0.5), MLP((3, 500, 2), "selu", dropout=0.5)
+    params, x = net.init(KEY), jax.random.normal(KEY, (4, 3))
+    np.testing.assert_array_equal(params[0].w, named.init(KEY)[0].w)
+    np.testing.assert_allclose(net.apply(params, x, key=KEY), named.apply(params, x, key=KEY), rtol=1e-5, atol=1e-6)
 
 
 def test_units_of_selu_alone_are_saturated_by_dropout():
@@ -532,7 +589,7 @@ def test_a_net_says_what_it_is():
     net = MLP((3, 4, 4, 3), (leaky, jnp.sin), normalization=LayerNorm(), residual=True, heads={"a": 2, "b": 1},
               parametrization="ntk", compute_dtype="bfloat16", precision="high")  # fmt: skip
     assert str(net) == (
-        "MLP 3-4-4-3, leaky_relu (negative_slope 0.3) and sin, LayerNorm normalization, residual, heads a 2 and b 1, "
+        "MLP 3-4-4-3, leaky_relu (negative_slope 0.3) and sin, layer normalization, residual, heads a 2 and b 1, "
         "NTK parametrization, computed in bfloat16, precision high: 67 parameters"
     )
     said = []

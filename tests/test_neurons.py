@@ -704,3 +704,21 @@ def test_labels_that_no_class_has_get_a_sentence(name, unchecked):
 def test_arguments_out_of_range_get_a_sentence(make, error, sentence, unchecked):
     with pytest.raises(error, match=sentence):
         make(np.ones((4, 2)), np.array([0, 1, 0, 1]))
+
+
+def test_units_of_whole_numbers_compute_with_all_digits(unchecked):
+    whole = neurons.ThresholdUnit(jnp.array([1, 1]), 1.5)
+    assert whole.apply(jnp.array([[1, 0], [1, 1]])).tolist() == [0, 1]
+    assert neurons.ThresholdUnit(jnp.array([1, 1]), 1.0).apply([[0.6, 0.3], [0.6, 0.4]]).tolist() == [0, 1]
+    assert float(neurons.Perceptron(jnp.array([1, 1]), jnp.array(-1)).score(jnp.array([0.9, 0.9]))) == pytest.approx(
+        0.8
+    )
+    assert float(neurons.Adaline(jnp.array([1, 1]), jnp.array(0)).apply(np.array([0.9, 0.9]))) == pytest.approx(1.8)
+    classes = neurons.MulticlassPerceptron(jnp.array([[1, 0], [0, 2]]), jnp.array([0, -1]))
+    assert classes.apply(jnp.array([[0.9, 0.7], [0.3, 0.7]])).tolist() == [0, 1]
+
+
+def test_units_take_the_lists_that_their_rules_learn_from(unchecked):
+    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1]
+    assert neurons.learn_perceptron(x, y).unit.apply(x).tolist() == y
+    assert neurons.and_gate(2).apply(x).tolist() == y

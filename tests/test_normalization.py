@@ -82,6 +82,12 @@ def test_the_dtype_is_kept_and_statistics_are_taken_in_32_bits(make, dtype, x64)
     assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(norm.init(7, dtype)))
 
 
+def test_whole_numbers_are_normalized_as_floats(unchecked):
+    for make, expected in ((LayerNorm, [[-1.0, 1.0]]), (RMSNorm, [[0.2, 1.4]])):
+        norm = make(eps=0.0)
+        np.testing.assert_allclose(norm.apply(norm.init(2), jnp.array([[1, 7]])), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("make", BOTH)
 def test_numbers_out_of_range_get_a_sentence(make):
     for wrong in (-1.0, float("nan"), float("inf")):

@@ -4,12 +4,14 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 
-from jaxmlp import losses, metrics, optimizers
+from jaxmlp import losses, masks, metrics, optimizers, regularizers
 from jaxmlp.mlp import MLP
 from jaxmlp.training import Recipe, fit, make_run
+from jaxmlp.types import Layer
 
 KEY = jax.random.key(0)
 RECIPE = Recipe(MLP(sizes=(2, 3)), optimizers.sgd(0.1), losses.softmax_cross_entropy)
@@ -74,8 +76,8 @@ def test_read_only_arrays_train_and_stay():
             r"the net's own have shape \(2, 3\) at \[0\]\.w, params have shape \(2, 4\); give params of",
         ),
         ({"params": ()}, r"params have 0 arrays, the net's own 2; give what its init returns"),
-        ({"params": ((np.ones((2, 3), int), np.ones(3)),)}, r"params\[0\]\[0\] holds other than finite floats"),
-        ({"params": ((np.full((2, 3), np.nan), np.ones(3)),)}, r"params\[0\]\[0\] holds other than finite floats"),
+        ({"params": ((np.ones((2, 3), int), np.ones(3)),)}, r"params\[0\].w holds other than finite floats"),
+        ({"params": ((np.full((2, 3), np.nan), np.ones(3)),)}, r"params\[0\].w holds other than finite floats"),
         ({"chunk": 0}, r"chunk is 0; give a whole number of at least 1"),
         ({"metrics": {"loss": metrics.accuracy}}, r"metrics has the name 'loss'"),
     ],
@@ -210,6 +212,13 @@ def test_parameters_may_be_plain_tuples_and_lists_of_numpy_arrays():
     run = train(params=given)
     assert run.params[0][0].dtype == jnp.float32
     np.testing.assert_array_equal(given[0][0], 1.0)
+
+
+def test_masks_find_the_paths_of_the_net_in_plain_tuples():
+    optimizer = optax.chain(regularizers.l2(0.1, mask=masks.at("0/w")), optimizers.sgd(0.1))
+    recipe = Recipe(MLP(sizes=(2, 3)), optimizer, losses.softmax_cross_entropy)
+    run = train(recipe=recipe, params=[[np.ones((2, 3)), np.zeros(3)]])
+    assert isinstance(run.params[0], Layer)
 
 
 def test_a_validation_loss_that_is_never_finite_is_said():

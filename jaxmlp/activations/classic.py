@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.types import Scalar, like
+from jaxmlp.types import Scalar, floats, like
 
 
 def identity(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -150,6 +150,7 @@ def leaky_relu(z: Float[Array, "*shape"], negative_slope: Scalar = 0.01) -> Floa
         >>> leaky_relu(jnp.array([-2.0, 0.0, 3.0]), negative_slope=0.5)
         Array([-1.,  0.,  3.], dtype=float32)
     """
+    z = floats(z)
     return jnp.where(z >= 0, z, like(negative_slope, z) * z)
 
 

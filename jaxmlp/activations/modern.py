@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.types import Scalar, like
+from jaxmlp.types import Scalar, floats, like, wide
 
 
 def softplus(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -47,6 +47,7 @@ def elu(z: Float[Array, "*shape"], alpha: Scalar = 1.0) -> Float[Array, "*shape"
         >>> elu(jnp.array([-100.0, 0.0, 3.0]))
         Array([-1.,  0.,  3.], dtype=float32)
     """
+    z = floats(z)
     return jnp.asarray(jax.nn.elu(z, like(alpha, z)))
 
 
@@ -55,9 +56,9 @@ def selu(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
         selu(z) = 1.0507 z if z > 0 else 1.7581 (exp(z) - 1)        (Klambauer et al. 2017, equation 2)
 
-    Range: (-1.7581, inf). Derivative: 1.0507 above zero, falling from 1.7581 to 0 below; it saturates (derivative
-    under 0.01) below -5.2. It normalizes only with LeCun's initializer, which ``MLP`` takes by itself, inputs of
-    mean 0 and variance 1, and ``regularizers.alpha_dropout``, which ``MLP`` takes for dropout.
+    Range: (-1.7581, inf). Derivative: 1.0507 above zero, 1.7581 at zero and falling to 0 below; it saturates
+    (derivative under 0.01) below -5.2. It normalizes only with LeCun's initializer, which ``MLP`` takes by itself,
+    inputs of mean 0 and variance 1, and ``regularizers.alpha_dropout``, which ``MLP`` takes for dropout.
 
     Args:
         z: weighted sums, any shape.
@@ -92,7 +93,9 @@ def gelu(z: Float[Array, "*shape"], *, approximate: bool = False) -> Float[Array
         >>> print(" ".join(f"{a:.4f}" for a in gelu(jnp.array([-1.0, 0.0, 1.0]))))
         -0.1587 0.0000 0.8413
     """
-    return jax.nn.gelu(z, approximate=approximate)
+    if approximate:  # in 32 bits at least: in float16 the cube is infinite from 41 on, and its gradient NaN
+        return jax.nn.gelu(wide(z), approximate=True).astype(floats(z).dtype)
+    return jax.nn.gelu(z, approximate=False)
 
 
 def silu(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -141,7 +144,7 @@ def hard_tanh(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
         hard_tanh(z) = min(max(z, -1), 1)
 
-    Range: [-1, 1]. Derivative: 1 between -1 and 1, 0 beyond: there it is saturated altogether.
+    Range: [-1, 1]. Derivative: 1 from -1 to 1, both ends included, 0 beyond: there it is saturated altogether.
 
     Args:
         z: weighted sums, any shape.

@@ -1,5 +1,6 @@
 """The activations by name, and what may be one: users' own functions are asked to act on each number by itself."""
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,14 @@ ACTIVATIONS: Mapping[str, Activation | Parametric] = MappingProxyType(_BY_NAME)
 """The activations that a hidden layer may have, by name."""
 
 
+_OF_JAX: tuple[tuple[Any, Activation], ...] = (
+    (jax.nn.gelu, functools.partial(gelu, approximate=True)),
+    (jnp.tanh, tanh),
+    *((getattr(jax.nn, f.__name__), f) for f in OURS if hasattr(jax.nn, f.__name__)),
+)
+"""JAX's own functions, which Flax has too, and ours that are the same."""
+
+
 def register(name: str, activation: Activation | Parametric) -> None:
     """Give an activation of your own a name, under which ``MLP`` and configuration files find it.
 
@@ -43,8 +52,8 @@ def register(name: str, activation: Activation | Parametric) -> None:
         >>> ACTIVATIONS["sine"](jnp.pi / 2)
         Array(1., dtype=float32, weak_type=True)
     """
-    if isinstance(activation, str):
-        raise TypeError(f"activation is {activation!r}; give a function")
+    if not isinstance(name, str) or isinstance(activation, str):
+        raise TypeError(f"name is {name!r} and activation {activation!r}; give a name and a function")
     check("activation", activation)
     if name != "softmax" and _BY_NAME.setdefault(name, activation) is activation:
         return
@@ -53,7 +62,7 @@ def register(name: str, activation: Activation | Parametric) -> None:
 
 
 def find(activation: str | Activation | Parametric) -> Activation | Parametric:
-    """Return the activation that a name stands for, and any other as it is.
+    """Return the activation that a name stands for, and any other as it is; JAX's own functions count as ours.
 
     Args:
         activation: a name, a function, or an object with ``init`` and ``apply``.
@@ -61,11 +70,20 @@ def find(activation: str | Activation | Parametric) -> Activation | Parametric:
     Returns:
         The activation.
 
+    Raises:
+        ValueError: an unknown name.
+
     Example:
-        >>> find("relu") is relu, find(jnp.sin) is jnp.sin
-        (True, True)
+        >>> find("relu") is relu, find(jax.nn.relu) is relu, find(jnp.sin) is jnp.sin
+        (True, True, True)
     """
-    return ACTIVATIONS[activation] if isinstance(activation, str) else activation
+    if isinstance(activation, str):
+        checks.one_of("activation", activation, ACTIVATIONS)
+        return ACTIVATIONS[activation]
+    for of_jax, same in _OF_JAX:
+        if of_jax is activation:
+            return same
+    return activation
 
 
 def check(name: str, activation: Any) -> None:
@@ -101,17 +119,21 @@ def check(name: str, activation: Any) -> None:
         raise TypeError(
             f"{name} is {activation!r}; give a name such as 'relu', a function, or an object such as PReLU()"
         )
-    if not isinstance(activation, Parametric) and function not in OURS:
-        _refuse_mixing(name, activation)
+    if isinstance(activation, Parametric):
+        if not isinstance(activation, PReLU):
+            learned = activation
+            _refuse_mixing(name, lambda z: learned.apply(learned.init(z.shape[-1]), z), type(learned).__name__)
+    elif function not in OURS and find(activation) is activation:
+        _refuse_mixing(name, activation, getattr(activation, "__name__", repr(activation)))
 
 
-def _refuse_mixing(name: str, function: Activation) -> None:
+def _refuse_mixing(name: str, function: Any, called: str) -> None:
     """Refuse a function whose value at one place depends on other places."""
-    called = repr(getattr(function, "__name__", function))
-    advice = "give a function of each number by itself"
+    called, advice = repr(called), "give a function of each number by itself"
     with jax.ensure_compile_time_eval():
         z = jnp.array([[-1.5, 0.25, 0.75], [2.0, -0.5, 1.0]])
         try:
+            jax.eval_shape(function, z)  # as a program will: NumPy's own functions cannot be traced
             together = function(z)
             one_by_one = [function(entry.reshape(1, 1)) for entry in z.ravel()]
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Activations that are learned: what they begin with, ``init(units)``, and what they do, ``apply(params, z)``.
+"""Activations that are learned: what they begin with, ``init(units, dtype)``, and what they do, ``apply(params, z)``.
 
 ``MLP`` keeps their parameters beside the weights, in ``params[l].activation``. They are vectors, so penalties leave
 them alone unless a mask says otherwise. An object of your own with these two verbs serves as well.
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp import checks
-from jaxmlp.types import Scalar, like
+from jaxmlp.types import Scalar, floats, like
 
 
 class PReLUParams(NamedTuple):
@@ -46,7 +46,7 @@ class PReLU:
     slope: Scalar = 0.25
 
     def __post_init__(self) -> None:
-        checks.in_range("slope", self.slope, "(-inf, inf)")
+        object.__setattr__(self, "slope", checks.number("slope", self.slope, "(-inf, inf)"))
 
     def init(self, units: int, dtype: Any = float) -> PReLUParams:
         """Return the slope of each unit to begin with.
@@ -79,5 +79,6 @@ class PReLU:
             >>> PReLU().apply(PReLUParams(slope=jnp.array([0.5, 2.0])), jnp.array([[-1.0, -1.0]]))
             Array([[-0.5, -2. ]], dtype=float32)
         """
+        z = floats(z)
         slope = jnp.broadcast_to(jnp.asarray(params.slope).astype(z.dtype), z.shape)
         return jnp.where(z >= 0, z, slope * z)

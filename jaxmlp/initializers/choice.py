@@ -103,7 +103,7 @@ def initializer_for(activation: str | Activation | Parametric) -> Initializer:
     function = base(known)
     if known is relu:
         return he_normal
-    if known is selu:
+    if function is selu:
         return lecun_normal
     if function in _LIKE_RELU or isinstance(function, PReLU):
         return functools.partial(he_normal, gain=gain(known))

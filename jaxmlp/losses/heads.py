@@ -41,14 +41,14 @@ class PerHead:
     coefficients: Mapping[str, Scalar] | tuple[tuple[str, Scalar], ...] = ()
 
     def __post_init__(self) -> None:
-        losses, coefficients = dict(self.losses), dict(self.coefficients)
+        losses, coefficients = _by_name("losses", self.losses), _by_name("coefficients", self.coefficients)
         if not losses or not all(isinstance(name, str) and callable(loss) for name, loss in losses.items()):
             raise TypeError(
                 f"losses is {self.losses!r}; give functions by name, such as {{'species': softmax_cross_entropy}}"
             )
         for name, value in coefficients.items():
-            checks.one_of("coefficients", name, losses)
-            checks.in_range(f"coefficients[{name!r}]", value, "[0, inf)")
+            checks.one_of("a name in coefficients", name, losses)
+            coefficients[name] = checks.number(f"coefficients[{name!r}]", value, "[0, inf)")
         object.__setattr__(self, "losses", tuple(sorted(losses.items())))  # so that equal ones are hashed alike
         object.__setattr__(self, "coefficients", tuple(sorted(coefficients.items())))
 
@@ -78,8 +78,25 @@ class PerHead:
         losses, coefficients = self.by_head, dict(self.coefficients)
         same_names(self, outputs=outputs, targets=targets)
         parts = {name: loss(outputs[name], targets[name]) for name, loss in losses.items()}
+        for name, part in parts.items():
+            if part.shape != outputs[name].shape[:1]:
+                raise ValueError(
+                    f"the loss of head {name!r} returned shape {part.shape} for {len(outputs[name])} rows; "
+                    "return one number per row, and leave the mean to the library"
+                )
         weighed = [like(coefficients.get(name, 1.0), part) * part for name, part in parts.items()]
         return functools.reduce(jnp.add, weighed)
+
+
+def _by_name(what: str, given: Any) -> dict[str, Any]:
+    """Return a mapping as a dictionary, and pairs as well."""
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    is_list = isinstance(pairs, tuple | list) and all(
+        isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs
+    )
+    if not is_list or len(dict(pairs)) < len(pairs):
+        raise TypeError(f"{what} is {given!r}; give a mapping from the names of heads")
+    return dict(pairs)
 
 
 def same_names(loss: PerHead, **given: Any) -> None:
@@ -87,8 +104,10 @@ def same_names(loss: PerHead, **given: Any) -> None:
     names = list(loss.by_head)
     for what, parts in given.items():
         if not isinstance(parts, Mapping) or set(parts) != set(names):
-            seen = f"have the heads {', '.join(sorted(parts))}" if isinstance(parts, Mapping) else "have no heads"
+            seen = (
+                f"heads {', '.join(sorted(parts))} in {what}" if isinstance(parts, Mapping) else f"no heads in {what}"
+            )
             raise ValueError(
-                f"{what} {seen}, but PerHead has losses for {', '.join(names)}; give the same names to all, "
+                f"there are {seen}, but PerHead has losses for {', '.join(names)}; give the same names to all, "
                 "as in MLP(..., heads=...), PerHead(...) and y"
             )

@@ -178,7 +178,7 @@ def _whole_numbers(name: str, seen: Any) -> jax.Array:
 
 def _variable(name: str) -> str:
     """Return the name that the user wrote: "y" of "validation y"."""
-    return name.split()[-1]
+    return name.removeprefix("validation ")
 
 
 _WANTED: tuple[tuple[Loss, Callable[[Any, str, Any, int], jax.Array]], ...] = (

@@ -256,16 +256,16 @@ def confusion_matrix(
     """
     _refuse_other_than_labels(outputs, labels, weight)
     classes, dtype = outputs.shape[1], jnp.zeros(()).dtype
-    counts = jnp.ones(labels.shape, dtype) if weight is None else weight.astype(dtype)
-    empty = jnp.zeros((classes, classes), dtype)
-    return empty.at[labels, jnp.argmax(outputs, axis=-1)].add(counts)
+    counts = jnp.ones(labels.shape, jnp.int32) if weight is None else jnp.asarray(weight).astype(dtype)
+    empty = jnp.zeros((classes, classes), counts.dtype)  # in float32 a count would stop at 2^24
+    return empty.at[labels, jnp.argmax(outputs, axis=-1)].add(counts).astype(dtype)
 
 
 def _counts(outputs: Array, targets: Array, weight: Array | None, average: str) -> tuple[Array, Array, Array, Array]:
     """Return tp, fp and fn of each class or output, and 1 for those that enter the mean over them, else 0.
 
-    They are those that scikit-learn takes: every output, but of classes only what occurs. If ``average`` is
-    "binary", it is the second class alone.
+    They are those that scikit-learn takes: every output, but of classes only what occurs, in rows that count. If
+    ``average`` is "binary", it is the second class alone.
     """
     checks.one_of("average", average, ("binary", "macro", "micro"))
     outputs, targets = forms.two_classes(outputs, targets)

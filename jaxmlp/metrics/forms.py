@@ -28,6 +28,11 @@ def yes_or_no(outputs: Array, targets: Array) -> tuple[Bool[Array, "rows outputs
     return outputs > 0, _is_yes(targets)
 
 
+def no_below_zero(targets: Array) -> Array:
+    """Return targets in which -1, the no of ``losses.hinge``, is the 0 that it is for probabilities."""
+    return jnp.maximum(targets, 0)
+
+
 def two_classes(outputs: Array, targets: Array) -> tuple[Array, Array]:
     """Turn yes or no of a single output into the classes 0 (no) and 1 (yes) with outputs (0, z); leave all else.
 
@@ -43,6 +48,7 @@ def weights(outputs: Array, weight: Array | None) -> Float[Array, "rows"]:
     dtype = wide(outputs).dtype
     if weight is None:
         return jnp.ones(outputs.shape[:1], dtype)
+    weight = jnp.asarray(weight)
     if weight.shape != outputs.shape[:1]:
         raise ValueError(
             f"weight has shape {weight.shape}, but there are {outputs.shape[0]} rows; give one number per row"

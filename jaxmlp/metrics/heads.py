@@ -64,4 +64,5 @@ class OfHead:
         if not isinstance(outputs, Mapping):
             raise TypeError(f"head is {self.head!r}, but the net has one output without a name; give the metric alone")
         checks.one_of("head", self.head, outputs)
+        checks.one_of("head", self.head, targets)
         return self.metric(outputs[self.head], targets[self.head], weight)

@@ -28,7 +28,7 @@ def log_loss(
 
     Args:
         outputs: raw outputs of shape (rows, outputs).
-        targets: labels of shape (rows,), or zeros, ones or probabilities of shape (rows, outputs).
+        targets: labels of shape (rows,), or zeros, ones or probabilities of shape (rows, outputs); -1 counts as 0.
         weight: weights of at least 0, of shape (rows,); None is 1 for all.
 
     Returns:
@@ -42,7 +42,7 @@ def log_loss(
         Array(0.3465736, dtype=float32)
     """
     loss = softmax_cross_entropy if forms.are_labels(outputs, targets) else sigmoid_binary_cross_entropy
-    return weighted_mean(loss(wide(outputs), targets), weight)
+    return weighted_mean(loss(wide(outputs), forms.no_below_zero(targets)), weight)
 
 
 def brier(
@@ -59,7 +59,7 @@ def brier(
 
     Args:
         outputs: raw outputs of shape (rows, outputs).
-        targets: labels of shape (rows,), or zeros, ones or probabilities of shape (rows, outputs).
+        targets: labels of shape (rows,), or zeros, ones or probabilities of shape (rows, outputs); -1 counts as 0.
         weight: weights of at least 0, of shape (rows,); None is 1 for all.
 
     Returns:
@@ -79,8 +79,8 @@ def brier(
         p, (_, y) = jax.nn.softmax(outputs, axis=1), forms.yes_or_no(outputs, targets)
         scale = 1 / 2 if outputs.shape[1] == 2 else 1
         return weighted_mean(scale * jnp.sum(jnp.square(p - y.astype(p.dtype)), axis=1), weight)
-    p = jax.nn.sigmoid(outputs)
-    return weighted_mean(jnp.mean(jnp.square(p - targets.astype(p.dtype)), axis=1), weight)
+    p, y = jax.nn.sigmoid(outputs), forms.no_below_zero(targets)
+    return weighted_mean(jnp.mean(jnp.square(p - y.astype(p.dtype)), axis=1), weight)
 
 
 def expected_calibration_error(

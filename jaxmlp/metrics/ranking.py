@@ -18,7 +18,7 @@ def roc_auc(
         auc = P(score of a yes > score of a no) + P(they are equal) / 2
 
     for a yes and a no drawn at random, each row as often as its weight says. The score is the raw output, or for
-    two classes the difference of the two. For more classes, each against all others, the score is log softmax
+    two classes the difference of the two. For more classes, each against all others, the score is the log odds
     and the result the mean over the classes; for several yes-or-no outputs it is the mean over them. These are
     scikit-learn's ``multi_class="ovr"`` and ``average="macro"``.
 
@@ -45,8 +45,14 @@ def roc_auc(
         if outputs.shape[1] == 2:
             scores, truth = scores[:, 1:] - scores[:, :1], truth[:, 1:]
         else:
-            scores = jax.nn.log_softmax(scores, axis=1)
+            scores = _log_odds(scores)
     return jnp.mean(jax.vmap(_area, in_axes=(1, 1, None))(scores, truth, forms.weights(outputs, weight)))
+
+
+def _log_odds(outputs: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
+    """Return log(p_k / (1 - p_k)) of the softmax p: sure rows, whose p rounds to 1, are told apart."""
+    of_others = jnp.where(jnp.eye(outputs.shape[1], dtype=bool)[None], -jnp.inf, outputs[:, None, :])
+    return outputs - jax.nn.logsumexp(of_others, axis=2)
 
 
 def _area(score: Float[Array, "rows"], yes: Bool[Array, "rows"], weight: Float[Array, "rows"]) -> Float[Array, ""]:

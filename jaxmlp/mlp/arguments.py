@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmlp import activations, checks
-from jaxmlp.normalization import NORMALIZATIONS
+from jaxmlp.normalization import NORMALIZATIONS, LayerNorm
 from jaxmlp.types import Parametric
 
 COMPUTE_DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -16,7 +18,9 @@ PARAMETRIZATIONS = ("standard", "ntk")
 
 def sizes(given: Any) -> tuple[int, ...]:
     """Return the units of each layer."""
-    if not isinstance(given, tuple | list) or len(given) < 2:
+    if not isinstance(given, tuple | list):
+        raise TypeError(f"sizes is {given!r}; give a tuple, such as (inputs, hidden, outputs)")
+    if len(given) < 2:
         raise ValueError(f"sizes is {given!r}; give at least two, such as (inputs, hidden, outputs)")
     return tuple(checks.whole_number(f"sizes[{i}]", size, 1) for i, size in enumerate(given))
 
@@ -35,13 +39,17 @@ def activation(given: Any, hidden: int) -> Any:
     return tuple(given)
 
 
-def normalization(given: Any) -> None:
-    """Refuse what is no normalization."""
-    if given is None or (isinstance(given, Parametric) and not isinstance(given, type)):
-        return
-    if not isinstance(given, str):
+def normalization(given: Any, hidden: tuple[int, ...]) -> None:
+    """Refuse what is no normalization, and one that would leave nothing."""
+    if isinstance(given, str):
+        checks.one_of("normalization", given, NORMALIZATIONS)
+    elif given is not None and (isinstance(given, type) or not isinstance(given, Parametric)):
         raise TypeError(f"normalization is {given!r}; give 'layer', 'rms', None, or an object such as LayerNorm()")
-    checks.one_of("normalization", given, NORMALIZATIONS)
+    if 1 in hidden and (given == "layer" or isinstance(given, LayerNorm)):
+        raise ValueError(
+            f"normalization is {given!r}, but a hidden layer has one unit, which less its own mean is always 0; "
+            "give it more units, or normalization='rms'"
+        )
 
 
 def residual(given: Any, layers: tuple[int, ...], sizes: tuple[int, ...]) -> None:
@@ -82,34 +90,34 @@ def compute_dtype(given: Any) -> str | None:
     except TypeError:
         name = given
     checks.one_of("compute_dtype", name, COMPUTE_DTYPES)
+    if name == "float64" and jnp.zeros(()).dtype != jnp.dtype(name):
+        raise ValueError(
+            "compute_dtype is 'float64', but numbers of 64 bits are not enabled; "
+            "call jax.config.update('jax_enable_x64', True) first"
+        )
     return str(name)
 
 
-def parameters(params: Any, kinds: tuple[Any, ...], sizes: tuple[int, ...]) -> tuple[Any, ...]:
-    """Return the layers, plain tuples of arrays as well, refusing those of another net.
+def parameters(params: Any, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the layers, those of plain tuples as well, refusing the parameters of another net.
 
     Shapes are known inside a compiled program too.
     """
-    advice = "give the parameters that init of this net returned"
-    if len(params) != len(kinds):
-        raise ValueError(f"params has {len(params)} layers, but sizes {sizes} has {len(kinds)}; {advice}")
-    layers = []
-    for i, (layer, kind) in enumerate(zip(params, kinds, strict=True)):
-        if not isinstance(layer, tuple | list) or len(layer) != len(kind._fields):
-            fields = ", ".join(getattr(layer, "_fields", (type(layer).__name__,)))
-            raise ValueError(f"params[{i}] has {fields}, but this net has {', '.join(kind._fields)} there; {advice}")
-        layers.append(kind(*layer))
-        shapes = jnp.shape(layers[i].w), jnp.shape(layers[i].b)
-        if shapes != (sizes[i : i + 2], sizes[i + 1 : i + 2]):
-            raise ValueError(
-                f"params[{i}] has w of shape {shapes[0]} and b of shape {shapes[1]}, but sizes is {sizes}; {advice}"
-            )
-    return tuple(layers)
+    leaves, wanted = jax.tree.leaves(params), jax.tree.leaves(shapes)
+    if len(leaves) != len(wanted):
+        raise ValueError(
+            f"params have {len(leaves)} arrays, the net's own {len(wanted)} in {len(shapes)} layers; "
+            "give the parameters that init of this net returned"
+        )
+    layers: tuple[Any, ...] = jax.tree.unflatten(jax.tree.structure(shapes), list(map(jnp.asarray, leaves)))
+    by_name = all(hasattr(layer, "_fields") for layer in params)  # of an init, perhaps of another net's
+    checks.same_structure(params=tuple(params) if by_name else layers, **{"the net's own": shapes})
+    return layers
 
 
 def inputs(x: Any, size: int) -> None:
     """Refuse inputs that are not as many as the net has."""
-    if not hasattr(x, "shape"):
+    if not isinstance(x, jax.Array | np.ndarray):
         raise TypeError(f"x is a {type(x).__name__}; give an array of shape (..., {size}), such as jnp.asarray(x)")
     if x.ndim == 0 or x.shape[-1] != size:
         raise ValueError(

@@ -16,7 +16,7 @@ from jaxmlp.initializers import INITIALIZERS, initializer_for
 from jaxmlp.mlp import arguments, table
 from jaxmlp.normalization import NORMALIZATIONS
 from jaxmlp.regularizers import alpha_dropout, dropout
-from jaxmlp.types import Activation, HiddenLayer, Initializer, Key, Layer, Outputs, Parametric, Params, Scalar
+from jaxmlp.types import Activation, HiddenLayer, Initializer, Key, Layer, Outputs, Parametric, Params, Scalar, base
 
 AnyActivation: TypeAlias = str | Activation | Parametric
 """A name from ``activations.ACTIVATIONS``, a function, or an object with parameters of its own."""
@@ -46,8 +46,8 @@ class MLP:
             of ``sizes``; ``apply`` then returns a mapping of them. ``losses.PerHead`` and ``metrics.OfHead`` go with
             it. None for one output without a name.
         parametrization: "standard", or "ntk": weights are drawn larger by sqrt(inputs), and the weighted sums divided
-            by it (Jacot et al. 2018, section 2). The net begins as the same function, but a rate that suits one width
-            suits all.
+            by it (Jacot et al. 2018, section 2). The net begins as the same function, but a rate of plain gradient
+            descent that suits one width suits all; Adam's must still fall with the width.
         compute_dtype: in which the forward pass computes, such as "bfloat16"; parameters and outputs keep their own,
             and normalization takes its statistics in float32. None computes in the dtype of the parameters.
         precision: of the matrix products, "default", "high" or "highest"; None leaves it to JAX's configuration. It
@@ -58,6 +58,8 @@ class MLP:
         ValueError: fewer than two sizes, an empty layer, an unknown name, a rate outside [0, 1), an activation that is
             not element-wise or not one for each hidden layer, heads that do not add up, residual blocks where no
             two hidden layers are equally wide.
+
+    A net described by names and numbers alone is JSON: ``MLP(**json.loads(json.dumps(dataclasses.asdict(net))))``.
 
     Example:
         >>> net = MLP(sizes=(64, 128, 10), activation="tanh", dropout=0.2)
@@ -87,8 +89,8 @@ class MLP:
         put("activation", arguments.activation(self.activation, len(self.sizes) - 2))
         if self.initializer is not None and not callable(self.initializer):
             checks.one_of("initializer", self.initializer, INITIALIZERS)
-        checks.in_range("dropout", self.dropout, "[0, 1)")
-        arguments.normalization(self.normalization)
+        put("dropout", checks.number("dropout", self.dropout, "[0, 1)"))
+        arguments.normalization(self.normalization, self.sizes[1:-1])
         arguments.residual(self.residual, self.residual_layers, self.sizes)
         put("heads", arguments.heads(self.heads, self.sizes[-1]))
         checks.one_of("parametrization", self.parametrization, arguments.PARAMETRIZATIONS)
@@ -104,7 +106,7 @@ class MLP:
 
         Args:
             key: a random key; layer l draws from ``fold_in(key, l)``, so a net that only grows longer keeps
-                its first hidden layers.
+                its first hidden layers (to a factor, where it is residual).
             dtype: of the parameters; JAX's default float unless given.
 
         Returns:
@@ -125,7 +127,7 @@ class MLP:
         """Compute the raw outputs (logits) of ``x``: the forward pass.
 
         Args:
-            params: what ``init`` returns; plain tuples of NumPy arrays do as well.
+            params: what ``init`` returns; plain tuples or lists of NumPy arrays in the same order do as well.
             x: inputs of shape (..., inputs).
             key: switches dropout on; None, the default, computes what the trained net answers.
 
@@ -133,7 +135,7 @@ class MLP:
             Outputs of shape (..., outputs) in the dtype of the parameters; a mapping of them for a net with heads.
 
         Raises:
-            TypeError: ``x`` is no array.
+            TypeError: ``x`` is no array of JAX or NumPy.
             ValueError: ``x`` has another number of features, or ``params`` are those of another net.
 
         Example:
@@ -143,16 +145,17 @@ class MLP:
                    [-2.]], dtype=float32)
         """
         arguments.inputs(x, self.sizes[0])
-        params = arguments.parameters(params, self._kinds, self.sizes)
+        params = arguments.parameters(params, self._shapes())
+        residual = self.residual_layers
         keys = None if key is None or not self.drops else _key_per_layer(key, len(params))
         z = self._weighted_sums(0, params[0], x)
         for i, layer in enumerate(params[:-1]):
             a = self._activate(i, layer, z)
             if keys is not None:
-                drop = alpha_dropout if self.hidden_activations[i] is selu else dropout
+                drop = alpha_dropout if base(self.hidden_activations[i]) is selu else dropout
                 a = drop(keys[i], a, self.dropout)
             sums = self._weighted_sums(i + 1, params[i + 1], a)
-            z = z + sums if i + 1 in self.residual_layers else sums
+            z = z + sums if i + 1 in residual else sums
         return self._by_head(z)
 
     def summary(self) -> str:
@@ -192,13 +195,13 @@ class MLP:
         """Say in a line what the net is."""
         return table.headline(self)
 
-    @property
+    @functools.cached_property
     def hidden_activations(self) -> tuple[Activation | Parametric, ...]:
         """The activation of each hidden layer."""
         each = self.activation if isinstance(self.activation, tuple) else (self.activation,) * (len(self.sizes) - 2)
         return tuple(activations.find(activation) for activation in each)
 
-    @property
+    @functools.cached_property
     def residual_layers(self) -> tuple[int, ...]:
         """The layers whose weighted sums are added to those of the layer before."""
         hidden = self.sizes[1:-1]
@@ -213,26 +216,33 @@ class MLP:
     def _normalization(self) -> Parametric | None:
         return NORMALIZATIONS[self.normalization] if isinstance(self.normalization, str) else self.normalization
 
-    @property
-    def _kinds(self) -> tuple[type[Layer | HiddenLayer], ...]:
-        """Which of the two each layer is: those that learn more than their weighted sums hold more."""
-        plain = [self.normalization is None and not isinstance(each, Parametric) for each in self.hidden_activations]
-        return (*(Layer if is_plain else HiddenLayer for is_plain in plain), Layer)
+    def _shapes(self) -> tuple[Layer | HiddenLayer, ...]:
+        """Return the shapes of what ``init`` returns."""
+        pairs = list(enumerate(itertools.pairwise(self.sizes)))
+        return jax.eval_shape(lambda: tuple(self._layer(i, jnp.zeros(pair), jnp.zeros(pair[1])) for i, pair in pairs))
 
     def _init_layer(self, i: int, key: Key, dtype: Any) -> Layer | HiddenLayer:
         inputs, outputs = self.sizes[i : i + 2]
         activation = (*self.hidden_activations, identity)[i]
         w = self._initializer(activation)(key, (inputs, outputs), dtype)
+        if getattr(w, "shape", None) != (inputs, outputs):
+            raise ValueError(
+                f"initializer returned a {type(w).__name__} of shape {getattr(w, 'shape', None)} for weights of shape "
+                f"{(inputs, outputs)}; give a function of (key, shape, dtype) that returns an array of that shape"
+            )
         if self.initializer is None and i in self.residual_layers:
             w = w / len(self.residual_layers) ** 0.5
         if self.parametrization == "ntk":
             w = w * inputs**0.5
-        b = jnp.zeros((outputs,), w.dtype)
-        if self._kinds[i] is Layer:
+        return self._layer(i, w, jnp.zeros((outputs,), w.dtype))
+
+    def _layer(self, i: int, w: Array, b: Array) -> Layer | HiddenLayer:
+        """Add to weights and biases what else a layer learns, if it does."""
+        if i == len(self.sizes) - 2:
             return Layer(w, b)
-        parts = (self._normalization, activation)
-        learned = [part.init(outputs, w.dtype) if isinstance(part, Parametric) else None for part in parts]
-        return HiddenLayer(w, b, *learned)
+        parts = (self._normalization, self.hidden_activations[i])
+        learned = [part.init(len(b), w.dtype) if isinstance(part, Parametric) else None for part in parts]
+        return Layer(w, b) if all(part is None for part in learned) else HiddenLayer(w, b, *learned)
 
     def _initializer(self, activation: Activation | Parametric) -> Initializer:
         if self.initializer is None:
@@ -242,7 +252,7 @@ class MLP:
     def _weighted_sums(self, i: int, layer: Layer | HiddenLayer, a: Array) -> Array:
         """Compute ``a @ w + b``; the outputs are summed up in the dtype of the parameters, whatever computes them."""
         dtype = layer.w.dtype if self.compute_dtype is None else jnp.dtype(self.compute_dtype)
-        result = dtype if i < len(self.hidden_activations) else layer.w.dtype
+        result = dtype if i < len(self.sizes) - 2 else layer.w.dtype
         w, b = layer.w.astype(dtype), layer.b.astype(result)
         z = jnp.matmul(a.astype(dtype), w, precision=self.precision, preferred_element_type=result)
         if self.parametrization == "ntk":

@@ -1,5 +1,6 @@
 """The net in words: a headline, and a table of its layers with shapes, parameters and FLOPs."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.normalization import NORMALIZATIONS
 
 
 class LayerSummary(NamedTuple):
@@ -46,6 +48,7 @@ def headline(net: Any) -> str:
         parts += ["residual"] if net.residual else []
     if net.heads is not None:
         parts += ["heads " + " and ".join(f"{name} {size}" for name, size in net.heads)]
+    parts += [f"initializer {_name(net.initializer)}"] if net.initializer is not None else []
     parts += ["NTK parametrization"] if net.parametrization == "ntk" else []
     parts += [f"computed in {net.compute_dtype}"] if net.compute_dtype is not None else []
     parts += [f"precision {net.precision}"] if net.precision is not None else []
@@ -84,13 +87,13 @@ def _name(thing: Any) -> str:
     """Return the name under which something is known, of a function or of an object."""
     if isinstance(thing, str):
         return thing
-    for name, known in ACTIVATIONS.items():
-        if known is thing:
+    for name, known in (*ACTIVATIONS.items(), *NORMALIZATIONS.items()):
+        if repr(known) == repr(thing):  # objects may hold traced numbers, which cannot be compared
             return name
     if isinstance(thing, functools.partial):
         numbers = ", ".join(f"{name} {_number(value)}" for name, value in thing.keywords.items())
         return f"{_name(thing.func)} ({numbers})"
-    return getattr(thing, "__name__", type(thing).__name__)
+    return getattr(thing, "__name__", repr(thing) if dataclasses.is_dataclass(thing) else type(thing).__name__)
 
 
 def _number(value: Any) -> str:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from jaxmlp import checks
 from jaxmlp.neurons.rows import in_order, inputs_of, key_of, learning_rate_of, rows_and_targets
-from jaxmlp.types import Key, Scalar, like
+from jaxmlp.types import Key, Scalar, floats, like
 
 
 class Adaline(NamedTuple):
@@ -55,7 +55,7 @@ class Adaline(NamedTuple):
             >>> Adaline(w=jnp.array([0.5]), b=jnp.array(1.0)).apply(jnp.array([4.0]))
             Array(3., dtype=float32)
         """
-        return inputs_of(x, self.w) @ self.w + self.b
+        return inputs_of(x, self.w) @ floats(self.w) + floats(self.b)
 
 
 class AdalineRun(NamedTuple):

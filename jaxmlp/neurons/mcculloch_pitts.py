@@ -71,6 +71,7 @@ class McCullochPitts:
             Array(1, dtype=int32)
         """
         wanted = max((*self.excitatory, *self.inhibitory), default=-1) + 1
+        x = jnp.asarray(x)
         fires = bits(x, wanted)
         excitation = jnp.sum(fires[..., np.array(self.excitatory, int)], axis=-1)
         inhibited = jnp.any(fires[..., np.array(self.inhibitory, int)], axis=-1)

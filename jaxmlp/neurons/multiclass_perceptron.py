@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jaxmlp import checks
 from jaxmlp.neurons.epochs import MistakesRun, until_no_mistake
 from jaxmlp.neurons.rows import inputs_of, key_of, rows_and_classes
-from jaxmlp.types import Key
+from jaxmlp.types import Key, floats
 
 
 class MulticlassPerceptron(NamedTuple):
@@ -56,8 +56,8 @@ class MulticlassPerceptron(NamedTuple):
             >>> MulticlassPerceptron(w=jnp.array([[1.0, 2.0]]), b=jnp.array([0.5, 0.0])).score(jnp.array([3.0]))
             Array([3.5, 6. ], dtype=float32)
         """
-        sums = inputs_of(x, self.w) @ self.w
-        return sums + jnp.broadcast_to(self.b, sums.shape)
+        sums = inputs_of(x, self.w) @ floats(self.w)
+        return sums + jnp.broadcast_to(floats(self.b), sums.shape)
 
     def apply(self, x: Shaped[Array, "*rows inputs"]) -> Int[Array, "*rows"]:
         """Name the class of each row: the forward pass.

@@ -19,7 +19,7 @@ from jaxmlp import checks
 from jaxmlp.activations import threshold
 from jaxmlp.neurons.epochs import MistakesRun, until_no_mistake
 from jaxmlp.neurons.rows import inputs_of, key_of, learning_rate_of, rows_and_signs
-from jaxmlp.types import Key, Scalar, like
+from jaxmlp.types import Key, Scalar, floats, like
 
 
 class Perceptron(NamedTuple):
@@ -56,7 +56,7 @@ class Perceptron(NamedTuple):
             >>> Perceptron(w=jnp.array([1.0, 2.0]), b=jnp.array(-3.0)).score(jnp.array([[1.0, 1.0], [1.0, 2.0]]))
             Array([0., 2.], dtype=float32)
         """
-        return inputs_of(x, self.w) @ self.w + self.b
+        return inputs_of(x, self.w) @ floats(self.w) + floats(self.b)
 
     def apply(self, x: Shaped[Array, "*rows inputs"]) -> Float[Array, "*rows"]:
         """Tell for each row whether the unit fires: the forward pass.

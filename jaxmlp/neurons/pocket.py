@@ -84,11 +84,15 @@ def learn_pocket(x: Any, y: Any, *, key: Key, epochs: int = 100) -> PocketRun:
 
 
 def draw(x: Array, signs: Array, rows: Int[Array, "draws"], i: Int[Array, ""] | int, contest: Contest) -> Contest:
-    """Learn from draw number i, and put the perceptron to the test if its run is longer than the pocket's."""
+    """Learn from draw number i, and put the perceptron to the test once its run is longer than the pocket's.
+
+    Once, when it becomes so: without a mistake it stays the same, and would fail again where it has failed.
+    """
     learning, mistake = correct(1.0, contest.learning, (x[rows[i]], signs[rows[i]]))
     run = jnp.where(mistake, 0, contest.run + 1)
     contest = contest._replace(learning=learning, run=run)
-    return lax.cond(run > contest.pocket_run, functools.partial(ratchet, x, signs), lambda contest: contest, contest)
+    due = run == contest.pocket_run + 1
+    return lax.cond(due, functools.partial(ratchet, x, signs), lambda contest: contest, contest)
 
 
 def ratchet(x: Array, signs: Array, contest: Contest) -> Contest:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from numpy.typing import NDArray
 
 from jaxmlp import checks
-from jaxmlp.types import Scalar, wide
+from jaxmlp.types import Scalar, floats, wide
 
 
 def bits(x: Any, wanted: int) -> Bool[Array, "*rows inputs"]:
@@ -23,16 +23,17 @@ def bits(x: Any, wanted: int) -> Bool[Array, "*rows inputs"]:
         )
     if not isinstance(x, jax.core.Tracer):
         _refuse_other("x", np.asarray(x), 2, "give zeros and ones only, such as x > 0")
-    return jnp.asarray(x).astype(bool)
+    return x.astype(bool)
 
 
 def inputs_of(x: Any, w: Float[Array, "inputs ..."]) -> Float[Array, "*rows inputs"]:
-    """Return the inputs of a unit in the dtype of its weights, refusing another number of them."""
+    """Return the inputs of a unit in the dtype of its sums, refusing another number of them than it has weights."""
+    x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim == 0 or x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"x has shape {x.shape}, but w has shape {w.shape}; give x of shape (..., {w.shape[0]}), one per weight"
         )
-    return jnp.asarray(x).astype(w.dtype)
+    return x.astype(floats(w).dtype)
 
 
 def rows_and_signs(x: Any, y: Any) -> tuple[Float[Array, "rows inputs"], Float[Array, "rows"]]:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxmlp.activations import threshold as heaviside
 from jaxmlp.neurons.rows import inputs_of
-from jaxmlp.types import Scalar
+from jaxmlp.types import Scalar, floats
 
 
 class ThresholdUnit(NamedTuple):
@@ -62,5 +62,5 @@ class ThresholdUnit(NamedTuple):
             >>> ThresholdUnit(w=jnp.array([1.0, -1.0]), threshold=0.0).apply(jnp.array([[0.3, 0.3], [0.3, 0.4]]))
             Array([1., 0.], dtype=float32)
         """
-        sums = inputs_of(x, self.w) @ self.w
+        sums = inputs_of(x, self.w) @ floats(self.w)
         return heaviside(sums - jnp.asarray(self.threshold, sums.dtype))

@@ -1,17 +1,33 @@
 """Evaluation: the loss of every row, and what a whole data set comes to."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxmlp import checks
+from jaxmlp import checks, losses
 from jaxmlp import metrics as ours
 from jaxmlp.losses import PerHead, softmax_cross_entropy, weighted_mean
 from jaxmlp.training.recipe import Recipe
 from jaxmlp.types import Batch, Loss, Metric, Outputs, Params, base
+
+OURS = tuple(getattr(ours, name) for name in ours.__all__)
+OF_ERRORS = (ours.mean_squared_error, ours.root_mean_squared_error, ours.mean_absolute_error, ours.r2)
+"""Our metrics, and those that compare outputs with numbers; the others take answers, whose outputs are logits."""
+
+OF_NUMBERS = (losses.squared_error, losses.absolute_error, losses.huber, losses.quantile, losses.poisson)
+OF_ANSWERS = (
+    losses.softmax_cross_entropy,
+    losses.sigmoid_binary_cross_entropy,
+    losses.sigmoid_focal,
+    losses.hinge,
+    losses.perceptron,
+    losses.poisson,
+)
+"""Our losses of numbers and of answers. The outputs for ``poisson`` are the logs of numbers, so it is among both."""
 
 EVALUATION_ROWS = 8192
 """Rows that are evaluated at once; larger sets go through in slices of this size, to bound the memory."""
@@ -66,7 +82,7 @@ def evaluate(
 
     Raises:
         TypeError: a metric for one output of a net with heads, or the other way round.
-        ValueError: a metric that would misread probabilities as answers; the loss or a metric refuses the shapes.
+        ValueError: a metric that would misread what the loss learns; the loss or a metric refuses the shapes.
 
     Example:
         >>> from jaxmlp import losses, optimizers
@@ -84,25 +100,34 @@ def evaluate(
     return values | {name: metric(outputs, rows.y, rows.weight) for name, metric in metrics}
 
 
-def _refuse_misread(name: str, metric: Metric, loss: Loss, outputs: Outputs, y: Outputs) -> None:
-    """Refuse one of our metrics where it would take the targets for something else than the loss does."""
-    head = None
-    if isinstance(metric, ours.OfHead) and isinstance(outputs, Mapping) and isinstance(y, Mapping):
-        checks.one_of(f"metrics[{name!r}].head", metric.head, outputs)
-        head, loss = metric.head, loss.by_head.get(metric.head, loss) if isinstance(loss, PerHead) else loss
-        metric, outputs, y = metric.metric, outputs[head], y[head]
-    if base(metric) not in [getattr(ours, known) for known in ours.__all__]:
+def _refuse_misread(name: str, metric: Any, loss: Loss, outputs: Outputs, y: Outputs) -> None:
+    """Refuse one of our metrics where it would take outputs or targets for something else than the loss does."""
+    if isinstance(metric, ours.OfHead):
+        if not isinstance(outputs, Mapping) or not isinstance(y, Mapping):
+            raise TypeError(
+                f"metrics[{name!r}] is of the head {metric.head!r}, but the net has one output; leave OfHead out"
+            )
+        for parts in (outputs, y):
+            checks.one_of(f"metrics[{name!r}].head", metric.head, parts)
+        loss = loss.by_head.get(metric.head, loss) if isinstance(loss, PerHead) else loss
+        metric, outputs, y = metric.metric, outputs[metric.head], y[metric.head]
+    if base(metric) not in OURS:
         return
     if isinstance(outputs, Mapping) or isinstance(y, Mapping):
         raise TypeError(
-            f"metrics[{name!r}] is for one output, but the net has the heads {', '.join(outputs)}; "
-            f"give metrics.OfHead({next(iter(outputs))!r}, ...)"
+            f"metrics[{name!r}] is for one output, but there are several heads; give metrics.OfHead(head, metric)"
         )
-    if base(loss) is softmax_cross_entropy and y.ndim == 2:
+    if base(loss) is softmax_cross_entropy and y.ndim == 2 and base(metric) not in OF_ERRORS:
         raise ValueError(
             f"metrics[{name!r}] takes y of shape {y.shape} for yes or no at each output, while softmax_cross_entropy "
             "takes it for probabilities; give labels as the y of the validation data, such as y.argmax(axis=1), or a "
             "function of (outputs, y, weight) that hands y.argmax(axis=1) to the metric"
+        )
+    if base(loss) in (OF_ANSWERS if base(metric) in OF_ERRORS else OF_NUMBERS):
+        read, learned = (getattr(base(function), "__name__", repr(function)) for function in (metric, loss))
+        raise ValueError(
+            f"metrics[{name!r}] is {read}, which reads outputs and targets otherwise than {learned} does; give a "
+            "metric that goes with the loss, or a function of (outputs, y, weight) that turns them into what it reads"
         )
 
 

@@ -118,8 +118,8 @@ def _params(recipe: Recipe, params: Params) -> Params:
         given, count = jax.tree.leaves(params), len(jax.tree.leaves(wanted))
         if len(given) != count:
             raise ValueError(f"params have {len(given)} arrays, the net's own {count}; give what its init returns")
-        given = jax.tree.unflatten(jax.tree.structure(wanted), given)  # plain tuples will do
-        checks.same_structure(params=given, **{"the net's own": wanted})
+        params = jax.tree.unflatten(jax.tree.structure(wanted), given)  # plain tuples will do
+        checks.same_structure(params=params, **{"the net's own": wanted})
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) or not bool(jnp.isfinite(leaf).all()):
             raise ValueError(f"params{jax.tree_util.keystr(path)} holds other than finite floats; convert or mend it")
