@@ -198,7 +198,8 @@ MUTANTS = [
     in_metric("ranking", 'side="left"', 'side="right"', "equal_scores or roc_auc"),
     in_metric("ranking", "scores[:, 1:] - scores[:, :1]", "scores[:, 1:] + scores[:, :1]", "roc_auc"),
     in_metric("ranking", "scores = _log_odds(scores)", "scores = scores", "roc_auc"),
-    in_metric("ranking", "outputs - jax.nn.logsumexp(of_others, axis=2)", "outputs - jax.nn.logsumexp(outputs, axis=1, keepdims=True)", "sure"),
+    in_metric("ranking", "outputs - but_largest", "log_p", "sure"),
+    in_metric("ranking", "log_p - jnp.log1p(-jnp.exp(log_p))", "outputs", "roc_auc"),
     in_metric("answers", "jnp.ones(labels.shape, jnp.int32)", "jnp.ones(labels.shape, dtype)", "stop"),
     in_metric("forms", "jnp.maximum(targets, 0)", "targets", "noes"),
     in_metric("ranking", "jnp.isnan(score) & (weight > 0)", "jnp.isnan(score) & (weight < 0)", "nan"),
@@ -281,7 +282,7 @@ MUTANTS = [
     in_model("mlp/arguments", "list(map(jnp.asarray, leaves))", "leaves", "mlp -k plain_tuples"),
     in_model("mlp/net", "getattr(w, \"shape\", None) != (inputs, outputs)", "len(getattr(w, \"shape\", ())) != 2", "initializers -k something_else"),
     in_model("activations/modern", "jax.nn.gelu(wide(z), approximate=True)", "jax.nn.gelu(z, approximate=True)", "activations -k half_precision"),
-    in_model("checks", "np.asarray(value).item()", "value", "mlp -k array_is"),
+    in_model("checks/arguments", "np.asarray(value).item()", "value", "mlp -k array_is"),
     in_model("mlp/arguments", "if given and not layers", "if given and layers is None", "mlp -k description"),
     in_model("mlp/table", "2 * inputs * outputs + outputs", "2 * inputs * outputs", "mlp -k flops"),
     # -- heads --

@@ -220,9 +220,9 @@ def test_answers_of_several_outputs_are_still_measured():
         (lambda: PerHead({}), TypeError, r"losses is {}; give functions by name, such as {'species': softmax"),
         (lambda: PerHead({"a": 1}), TypeError, r"losses is {'a': 1}; give functions by name"),
         (lambda: PerHead(dict(LOSS.losses), {"sise": 1.0}), ValueError, r"a name in coefficients is 'sise'; did"),
-        (lambda: PerHead(losses.squared_error), TypeError, r"losses is <function .*; give a mapping from the names"),
-        (lambda: PerHead((("a", max), ("a", min))), TypeError, r"losses is \(\('a'.*; give a mapping from the names"),
-        (lambda: PerHead({"a": max}, 0.5), TypeError, r"coefficients is 0.5; give a mapping from the names of heads"),
+        (lambda: PerHead(losses.squared_error), TypeError, r"losses is <function .*; give values by name, such"),
+        (lambda: PerHead((("a", max), ("a", min))), ValueError, r"losses has the name 'a' twice; give each a name"),
+        (lambda: PerHead({"a": max}, 0.5), TypeError, r"coefficients is 0.5; give values by name, such as"),
         (
             lambda: PerHead({"a": max}, {"a": np.ones(3)}),
             ValueError, r"coefficients\['a'\] has shape \(3,\); give a single number in",

@@ -114,7 +114,10 @@ def test_modules_import_only_from_those_before_them(path):
         assert other == module or other in jaxmlp.__all__[:place], f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("package", ["losses", "metrics", "neurons", "optimizers", "regularizers", "training"])
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("jaxmlp/*/__init__.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_is_imported_by_its_own_name_only(package):
     """One import path per name: outside of the package nobody reaches into its files."""
     for path in MODULES:

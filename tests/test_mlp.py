@@ -201,6 +201,7 @@ def test_a_description_is_hashable_equal_by_value_and_json(unchecked):
             {"sizes": (3, 4, 2), "compute_dtype": "float64"},
             r"compute_dtype is 'float64', but numbers of 64 bits are not",
         ),
+        ({"sizes": (3, 4), "heads": {}}, r"heads have 0 outputs in all, but sizes ends with 4; give as many in both"),
         ({"sizes": (3, 4), "parametrization": "mup"}, r"parametrization is 'mup'; known are: standard, ntk"),
         ({"sizes": (3, 4), "compute_dtype": "bf16"}, r"compute_dtype is 'bf16'; did you mean 'bfloat16'\?"),
         ({"sizes": (3, 4), "compute_dtype": jnp.int8}, r"compute_dtype is 'int8'; known are: bfloat16, float16"),
@@ -222,9 +223,8 @@ def test_a_wrong_description_gets_a_sentence(arguments, sentence, unchecked):
         ({"normalization": LayerNorm}, r"normalization is <class .*; give 'layer', 'rms', None, or an object such as"),
         ({"normalization": 1}, r"normalization is 1; give 'layer', 'rms', None, or an object such as LayerNorm\(\)"),
         ({"residual": 1}, r"residual is 1; give True or False"),
-        ({"heads": {}}, r"heads is {}; give sizes by name, such as {'species': 3, 'length': 1}, or None"),
-        ({"heads": ("a", "b")}, r"heads is \('a', 'b'\); give sizes by name"),
-        ({"heads": {1: 2}}, r"heads is {1: 2}; give sizes by name"),
+        ({"heads": ("a", "b")}, r"heads is \('a', 'b'\); give values by name, such as"),
+        ({"heads": {1: 2}}, r"heads is {1: 2}; give values by name"),
     ],
 )
 def test_arguments_of_the_wrong_kind_get_a_sentence(arguments, sentence, unchecked):

@@ -41,8 +41,9 @@ class PerHead:
     coefficients: Mapping[str, Scalar] | tuple[tuple[str, Scalar], ...] = ()
 
     def __post_init__(self) -> None:
-        losses, coefficients = _by_name("losses", self.losses), _by_name("coefficients", self.coefficients)
-        if not losses or not all(isinstance(name, str) and callable(loss) for name, loss in losses.items()):
+        losses = checks.by_name("losses", self.losses, "{'species': softmax_cross_entropy}")
+        coefficients = checks.by_name("coefficients", self.coefficients, "{'species': 0.5}")
+        if not losses or not all(map(callable, losses.values())):
             raise TypeError(
                 f"losses is {self.losses!r}; give functions by name, such as {{'species': softmax_cross_entropy}}"
             )
@@ -86,17 +87,6 @@ class PerHead:
                 )
         weighed = [like(coefficients.get(name, 1.0), part) * part for name, part in parts.items()]
         return functools.reduce(jnp.add, weighed)
-
-
-def _by_name(what: str, given: Any) -> dict[str, Any]:
-    """Return a mapping as a dictionary, and pairs as well."""
-    pairs = list(given.items()) if isinstance(given, Mapping) else given
-    is_list = isinstance(pairs, tuple | list) and all(
-        isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs
-    )
-    if not is_list or len(dict(pairs)) < len(pairs):
-        raise TypeError(f"{what} is {given!r}; give a mapping from the names of heads")
-    return dict(pairs)
 
 
 def same_names(loss: PerHead, **given: Any) -> None:

@@ -50,9 +50,14 @@ def roc_auc(
 
 
 def _log_odds(outputs: Float[Array, "rows classes"]) -> Float[Array, "rows classes"]:
-    """Return log(p_k / (1 - p_k)) of the softmax p: sure rows, whose p rounds to 1, are told apart."""
-    of_others = jnp.where(jnp.eye(outputs.shape[1], dtype=bool)[None], -jnp.inf, outputs[:, None, :])
-    return outputs - jax.nn.logsumexp(of_others, axis=2)
+    """Return log(p_k / (1 - p_k)) of the softmax p: z_k less the log of the sum of the others' exp(z_j).
+
+    Rows so sure that the largest p rounds to 1 are told apart; of the other p, at most 1/2, 1 - p has all digits.
+    """
+    largest = jax.nn.one_hot(jnp.argmax(outputs, axis=1), outputs.shape[1], dtype=bool)
+    but_largest = jax.nn.logsumexp(jnp.where(largest, -jnp.inf, outputs), axis=1, keepdims=True)
+    log_p = jax.nn.log_softmax(outputs, axis=1)
+    return jnp.where(largest, outputs - but_largest, log_p - jnp.log1p(-jnp.exp(log_p)))
 
 
 def _area(score: Float[Array, "rows"], yes: Bool[Array, "rows"], weight: Float[Array, "rows"]) -> Float[Array, ""]:

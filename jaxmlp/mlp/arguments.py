@@ -1,6 +1,5 @@
 """What may describe a net, and which parameters belong to it: bad input, refused by a sentence."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -67,14 +66,8 @@ def heads(given: Any, outputs: int) -> tuple[tuple[str, int], ...] | None:
     """Return names and sizes of the heads, which together are the outputs."""
     if given is None:
         return None
-    pairs = tuple(given.items()) if isinstance(given, Mapping) else given
-    is_list = isinstance(pairs, tuple | list) and all(isinstance(p, tuple | list) and len(p) == 2 for p in pairs)
-    if not is_list or not pairs or not all(isinstance(name, str) for name, _ in pairs):
-        raise TypeError(f"heads is {given!r}; give sizes by name, such as {{'species': 3, 'length': 1}}, or None")
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"heads has the name {max(names, key=names.count)!r} twice; give each a name of its own")
-    found = tuple((name, checks.whole_number(f"heads[{name!r}]", size, 1)) for name, size in pairs)
+    by_name = checks.by_name("heads", given, "{'species': 3, 'length': 1}")
+    found = tuple((name, checks.whole_number(f"heads[{name!r}]", size, 1)) for name, size in by_name.items())
     total = sum(size for _, size in found)
     if total != outputs:
         raise ValueError(f"heads have {total} outputs in all, but sizes ends with {outputs}; give as many in both")
