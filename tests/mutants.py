@@ -58,6 +58,11 @@ def in_model(name: str, text: str, fault: str, tests: str) -> Mutant:
     return Mutant(f"{name}.py", text, fault, f"tests/test_{tests.replace(' -k', '.py -k')}")
 
 
+def in_fingerprint(text: str, fault: str) -> Mutant:
+    """A fault in what tells equal programs."""
+    return Mutant("training/fingerprint.py", text, fault, "tests/test_training.py -k written_out")
+
+
 MUTANTS = [
     # -- optimizers --
     in_optimizer("sgd", "like(-eta,", "like(eta,"),
@@ -285,6 +290,21 @@ MUTANTS = [
     in_model("checks/arguments", "np.asarray(value).item()", "value", "mlp -k array_is"),
     in_model("mlp/arguments", "if given and not layers", "if given and layers is None", "mlp -k description"),
     in_model("mlp/table", "2 * inputs * outputs + outputs", "2 * inputs * outputs", "mlp -k flops"),
+    # -- fingerprints --
+    in_fingerprint("(function.__defaults__, function.__kwdefaults__,", "(function.__kwdefaults__,"),
+    in_fingerprint("(function.__defaults__, function.__kwdefaults__,", "(function.__defaults__,"),
+    in_fingerprint("function.__code__, cells,", "cells,"),
+    in_fingerprint("function.__code__, cells,", "function.__code__,"),
+    in_fingerprint("vars(function), named)", "vars(function))"),
+    in_fingerprint("yield from _globals_of(constant, there_are)", "continue"),
+    in_fingerprint("return type(thing), repr(thing)", "return repr(thing)"),
+    in_fingerprint("contents.dtype.str, contents.shape,", "contents.shape,"),
+    in_fingerprint("hashlib.sha256(contents.tobytes()).digest()", "0"),
+    in_fingerprint("(thing.func, thing.args, dict(thing.keywords))", "(thing.func, thing.args)"),
+    in_fingerprint("(_of(key, seen), _of(value, seen))", "(_of(value, seen),)"),
+    in_fingerprint("return found is function", "return True"),
+    in_fingerprint('return "met", seen[id(thing)]', "pass"),
+    Mutant("training/state.py", "self.epochs, self.batch_size, self.metrics))", "self.epochs, self.batch_size))", "tests/test_training.py -k written_out"),
     # -- heads --
     Mutant("losses/heads.py", "coefficients.get(name, 1.0)", "coefficients.get(name, 2.0)", "tests/test_heads.py -k weighed"),
     Mutant("losses/heads.py", "functools.reduce(jnp.add, weighed)", "weighed[0]", "tests/test_heads.py -k weighed"),

@@ -1,8 +1,10 @@
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -295,6 +297,13 @@ class TestHyperparameters:
         fit(RECIPE, TRAIN, key=again, early_stopping=EarlyStopping(6, 0.1), chunk=2, **options)
         fit(RECIPE, TRAIN, key=again, early_stopping=EarlyStopping(np.int64(6), 1), **options)
         assert compilations.count == before
+
+    def test_a_recipe_written_out_anew_compiles_nothing(self):
+        """See ``unchecked_fingerprint.py``."""
+        options = ["-q", "-n", "0", "--noconftest", "-p", "no:cacheprovider", "-o", "python_files=unchecked_*.py"]
+        command = [sys.executable, "-m", "pytest", *options, "unchecked_fingerprint.py"]
+        run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout
 
     def test_other_numbers_compile_nothing(self, compilations):
         options = {"epochs": 4, "batch_size": 9, "key": KEY}

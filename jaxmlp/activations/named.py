@@ -133,12 +133,14 @@ def _refuse_mixing(name: str, function: Any, called: str) -> None:
     with jax.ensure_compile_time_eval():
         z = jnp.array([[-1.5, 0.25, 0.75], [2.0, -0.5, 1.0]])
         try:
-            jax.eval_shape(function, z)  # as a program will: NumPy's own functions cannot be traced
+            # As a program will: NumPy's functions cannot be traced, and handed to JAX bare they crash 0.12.0.1.
+            jax.eval_shape(lambda z: function(z), z)
             together = function(z)
             one_by_one = [function(entry.reshape(1, 1)) for entry in z.ravel()]
         except Exception as error:
+            what = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"{name} is {called}, which fails on an array of shape (2, 3): {error}; {advice}"
+                f"{name} is {called}, which fails on an array of shape (2, 3): {what}; {advice}"
             ) from error
         if jnp.shape(together) != (2, 3):
             raise ValueError(f"{name} is {called}, which turns shape (2, 3) into {jnp.shape(together)}; {advice}")

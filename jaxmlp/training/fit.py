@@ -101,8 +101,8 @@ def fit(
     """Train a model: the whole run is one compiled program, early stopping included.
 
     Every epoch visits every row once, in a new random order; the last batch may be smaller. A second call
-    with the same recipe and shapes compiles nothing, nor does one with other numbers in ``hyper``; a recipe or a
-    metric that is built anew does, so build them outside of loops.
+    with the same recipe and shapes compiles nothing, nor does one with other numbers in ``hyper``; a recipe written
+    out anew from equal parts is the same (``training.fingerprint``), one with another number in it is not.
 
     Args:
         recipe: what is trained, and how; or a function from ``hyper`` to it.

@@ -4,6 +4,7 @@ What is structure decides the program and is static; what is data is traced, and
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
+from jaxmlp.training.fingerprint import fingerprint
 from jaxmlp.training.recipe import AnyRecipe
 from jaxmlp.types import Batch, Key, Metric, Params
 
@@ -19,14 +21,26 @@ RUNNING, STOPPED_EARLY, DIVERGED = range(3)
 """Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Program:
-    """What decides the program: all that is structure. Equal ones share one compilation."""
+    """What decides the program: all that is structure. Those that compute the same are equal and compiled once."""
 
     recipe: AnyRecipe
     epochs: int
     batch_size: int
     metrics: tuple[tuple[str, Metric], ...] = ()
+
+    @functools.cached_property
+    def _fingerprint(self) -> Any:
+        return fingerprint((self.recipe, self.epochs, self.batch_size, self.metrics))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what the programs compute, as it was when they were first compared."""
+        return isinstance(other, Program) and self._fingerprint == other._fingerprint
+
+    def __hash__(self) -> int:
+        """Hash what the program computes."""
+        return hash(self._fingerprint)
 
 
 class Keys(NamedTuple):
