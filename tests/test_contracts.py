@@ -466,8 +466,10 @@ def test_nets_are_the_same_jitted_for_each_member_and_for_any_leading_shape(name
         close(net.apply(member, x), jax.tree.map(lambda part, i=i: part[i], together), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "bfloat16") for name in NETS), *(("all together", d) for d in ("float32", "float16", "float64"))],
+)
 def test_nets_keep_the_dtype_of_their_parameters_and_every_parameter_learns(name, dtype, x64):
     net, x = NETS[name], jax.random.normal(jax.random.key(2), (8, 3), dtype)
     params = net.init(jax.random.key(0), dtype)

@@ -227,7 +227,7 @@ def test_losses_equal_those_of_keras(keras, x64):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)  # Keras adds 1e-7 within the log of a rate
 
 
-@pytest.mark.parametrize("rows", [16_384, 16_385, 32_768, 32_769, 32_770])
+@pytest.mark.parametrize("rows", [16_385, 32_769])  # where jax 0.10.2 computes the last ones wrong
 def test_many_rows_eager_and_jitted_agree(rows):
     entries = [
         (functools.partial(e.loss, **{f: v for f, (v, _) in e.floats.items()}), e.targets) for e in LOSSES.values()
