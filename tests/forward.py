@@ -80,16 +80,19 @@ def of_flax(name: str) -> tuple[Any, Any]:
 
     class Model(nnx.Module):
         def __init__(self):
-            self.layers, self.norms = nnx.List(layers), nnx.List(norms)
+            for i, layer in enumerate(layers):
+                setattr(self, f"linear_{i}", layer)
+            for i, norm in enumerate(norms):
+                setattr(self, f"norm_{i}", norm)
 
         def __call__(self, x):
-            z = self.layers[0](x)
-            for i, linear in enumerate(self.layers[1:]):
-                a = self.norms[i](z) if net.normalization else z
+            z = self.linear_0(x)
+            for i in range(len(layers) - 1):
+                a = getattr(self, f"norm_{i}")(z) if net.normalization else z
                 activation = net.activation if isinstance(net.activation, str) else net.activation[i]
                 a = (functions.get(activation) or getattr(nnx, activation))(a)
-                following = linear(a)
-                skips = net.residual and i < len(self.layers) - 2 and following.shape == z.shape
+                following = getattr(self, f"linear_{i + 1}")(a)
+                skips = net.residual and i < len(layers) - 2 and following.shape == z.shape
                 z = z + following if skips else following
             return z
 
@@ -97,10 +100,10 @@ def of_flax(name: str) -> tuple[Any, Any]:
     gradient = nnx.grad(lambda model: jnp.sum(cotangent * model(jnp.asarray(x))))(model)
     found = []
     for i, layer in enumerate(params):
-        linear = gradient.layers[i]
+        linear = getattr(gradient, f"linear_{i}")
         leaves = [linear.kernel[...], linear.bias[...]]
         if net.normalization and layer is not params[-1]:
-            norm = gradient.norms[i]
+            norm = getattr(gradient, f"norm_{i}")
             leaves += [norm.scale[...], *([norm.bias[...]] if isinstance(net.normalization, LayerNorm) else [])]
         found.append(leaves)
     return model(jnp.asarray(x)), found

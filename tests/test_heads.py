@@ -12,6 +12,7 @@ from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.losses import PerHead
 from jaxmlp.metrics import OfHead
 from jaxmlp.mlp import MLP
+from jaxmlp.training import evaluation
 from jaxmlp.types import Batch
 
 KEY = jax.random.key(0)
@@ -89,13 +90,14 @@ def test_one_head_alone_is_the_run_without_heads():
 
 
 def test_more_rows_than_one_slice_are_evaluated_alike(monkeypatch):
-    run = train(validation=(X, Y), metrics={"error": OfHead("size", metrics.mean_absolute_error)})
-    monkeypatch.setattr("jaxmlp.training.evaluation.EVALUATION_ROWS", 16)
-    jax.clear_caches()
-    sliced = train(validation=(X, Y), metrics={"error": OfHead("size", metrics.mean_absolute_error)})
-    for name in run.history:
-        np.testing.assert_allclose(sliced.history[name], run.history[name], rtol=1e-5)
-    jax.clear_caches()
+    measures = [("error", OfHead("size", metrics.mean_absolute_error))]
+    y = {"kind": jnp.asarray(Y["kind"]), "size": jnp.asarray(Y["size"], jnp.float32)}
+    rows, params = Batch(jnp.asarray(X, jnp.float32), y), NET.init(KEY)
+    at_once = evaluation.evaluate(RECIPE, params, rows, measures)
+    monkeypatch.setattr(evaluation, "EVALUATION_ROWS", 16)
+    in_slices = evaluation.evaluate(RECIPE, params, rows, measures)
+    for name in at_once:
+        np.testing.assert_allclose(in_slices[name], at_once[name], rtol=1e-5)
 
 
 def test_a_model_of_ones_own_may_return_heads():
