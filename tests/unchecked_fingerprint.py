@@ -123,6 +123,18 @@ def test_equal_things_are_equal_and_others_are_not(one, another):
     assert fingerprint(one()) != fingerprint(another())
 
 
+def test_default_arguments_of_the_same_code_are_seen():
+    def positional(number):
+        return lambda z, a=number: z * a
+
+    def by_name(number):
+        return lambda z, *, a=number: z * a
+
+    for make in (positional, by_name):
+        assert make(1).__code__ == make(2).__code__
+        assert fingerprint(make(1)) == fingerprint(make(1)) != fingerprint(make(2))
+
+
 def scaled(z):
     return z * SCALE
 
