@@ -242,7 +242,7 @@ class MLP:
             return Layer(w, b)
         parts = (self._normalization, self.hidden_activations[i])
         learned = [part.init(len(b), w.dtype) if isinstance(part, Parametric) else None for part in parts]
-        return Layer(w, b) if all(part is None for part in learned) else HiddenLayer(w, b, *learned)
+        return HiddenLayer(w, b, *learned) if any(isinstance(part, Parametric) for part in parts) else Layer(w, b)
 
     def _initializer(self, activation: Activation | Parametric) -> Initializer:
         if self.initializer is None:
