@@ -21,7 +21,9 @@ from jaxmlp.training import Run
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(ROOT.glob("jaxmlp/**/*.py"))
-OPTIONAL = ("matplotlib", "sklearn", "pandas", "tqdm", "tyro", "keras", "orbax", "grain", "beartype", "pytest")
+OPTIONAL = (
+    "matplotlib", "sklearn", "pandas", "tqdm", "tyro", "keras", "orbax", "grain", "tensorboardX", "beartype", "pytest",
+)  # fmt: skip
 
 
 def module_of(path):
@@ -126,7 +128,7 @@ def test_a_package_is_imported_by_its_own_name_only(package):
 
 
 def test_files_inside_training_import_only_from_those_before_them():
-    order = ["recipe", "evaluation", "step", "fingerprint", "state", "program", "inputs", "fit", "__init__"]
+    order = ["recipe", "evaluation", "step", "fingerprint", "state", "kernel", "program", "inputs", "fit", "__init__"]
     for path in (ROOT / "jaxmlp/training").glob("*.py"):
         place = order.index(path.stem)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

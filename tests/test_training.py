@@ -417,6 +417,29 @@ class TestTheHost:
             signal.raise_signal(signal.SIGINT)
         assert not interrupted.is_set()
 
+    def test_the_callback_sees_the_run_so_far_and_may_keep_it(self):
+        seen = []
+        options = {"validation": VALIDATION, "batch_size": 7, "key": KEY}
+        fit(RECIPE, TRAIN, epochs=5, chunk=2, callback=lambda epoch, run: seen.append((epoch, run)), **options)
+        assert [epoch for epoch, _ in seen] == [2, 4, 5]
+        for epoch, run in seen:
+            alone = fit(RECIPE, TRAIN, epochs=epoch, **options)
+            assert run.epochs == epoch == len(run.history["validation/loss"])
+            assert run.stop_reason is StopReason.RUNNING
+            for kept, wanted in zip(*map(jax.tree.leaves, (run.params, alone.params)), strict=True):
+                np.testing.assert_array_equal(kept, wanted)
+
+    def test_the_callback_of_the_last_epochs_knows_why_the_run_ended(self):
+        seen = []
+        rule = EarlyStopping(patience=1, min_delta=1e9)
+        options = {"batch_size": 7, "key": KEY, "early_stopping": rule}
+        fit(RECIPE, TRAIN, epochs=9, callback=lambda epoch, run: seen.append(run.stop_reason), chunk=9, **options)
+        assert seen == [StopReason.STOPPED_EARLY]
+
+    def test_a_callback_that_cannot_be_called_is_refused(self, unchecked):
+        with pytest.raises(TypeError, match=r"callback is 'log\.csv'; give a function of"):
+            fit(RECIPE, TRAIN, epochs=1, batch_size=7, key=KEY, callback="log.csv")
+
     def test_ctrl_c_returns_the_run_so_far(self):
         before = signal.getsignal(signal.SIGINT)
 

@@ -61,7 +61,11 @@ def softmax_cross_entropy(
     if labels.ndim == 1:
         if not jnp.issubdtype(labels.dtype, jnp.integer):
             raise ValueError(f"labels have dtype {labels.dtype}; give whole numbers 0 ... classes - 1")
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        is_true = (
+            labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)[None]
+        )  # no gather, whose derivative is a slow scatter
+        shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))  # so that exp cannot overflow
+        loss = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1)) - jnp.sum(jnp.where(is_true, shifted, 0), axis=-1)
     else:
         loss = optax.safe_softmax_cross_entropy(logits, labels.astype(logits.dtype))
     if _is_off(label_smoothing):
@@ -108,7 +112,7 @@ def sigmoid_binary_cross_entropy(
     if not _is_off(label_smoothing):
         eps = like(label_smoothing, logits)
         y = (1 - eps) * y + eps / 2
-    return mean_over_outputs(optax.sigmoid_binary_cross_entropy(logits, y))
+    return mean_over_outputs(_binary_cross_entropy(logits, y))
 
 
 def sigmoid_focal(
@@ -154,6 +158,19 @@ def sigmoid_focal(
     refuse_other_shape("logits", logits, targets)
     y = targets.astype(logits.dtype)
     return mean_over_outputs(optax.sigmoid_focal_loss(logits, y, alpha=alpha, gamma=like(gamma, logits)))
+
+
+@jax.custom_jvp
+def _binary_cross_entropy(z: Array, y: Array) -> Array:
+    """Compute -y log p - (1 - y) log(1 - p) without overflow, and without loss of digits where p is near y."""
+    return jnp.maximum(z, 0) - y * z + jnp.log1p(jnp.exp(-jnp.abs(z)))
+
+
+@_binary_cross_entropy.defjvp
+def _of_binary_cross_entropy(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the loss, and its derivative: dl = (p - y) dz - z dy, which is one line where JAX's own is thirty."""
+    (z, y), (dz, dy) = primals, tangents
+    return _binary_cross_entropy(z, y), (jax.nn.sigmoid(z) - y) * dz - z * dy
 
 
 def _is_off(label_smoothing: Scalar) -> bool:

@@ -1,8 +1,9 @@
 """Training: what is trained, one step, the whole run as one program, and the host around it.
 
 In reading order: ``recipe`` says what is trained and how, ``evaluation`` how good it is, ``step`` is one step of
-gradient descent, ``fingerprint`` tells which programs are the same, ``state`` where a run stands, ``program`` is the
-compiled run, ``inputs`` checks what it is given, and ``fit`` is the call that a person makes.
+gradient descent, ``fingerprint`` tells which programs are the same, ``state`` where a run stands, ``kernel`` makes
+one kernel of the steps of small nets, ``program`` is the compiled run, ``inputs`` checks what it is given, and ``fit``
+is the call that a person makes.
 """
 
 from jaxmlp.training.fit import Run, StopReason, fit

@@ -14,19 +14,22 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxmlp import chains, checks
 from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.mlp import MLP
+from jaxmlp.training import kernel
 from jaxmlp.training.inputs import prepare
 from jaxmlp.training.program import advance, start
-from jaxmlp.training.recipe import AnyRecipe
-from jaxmlp.training.state import DIVERGED, RUNNING, STOPPED_EARLY, RunState, history_names
+from jaxmlp.training.recipe import AnyRecipe, resolve
+from jaxmlp.training.state import DIVERGED, RUNNING, STOPPED_EARLY, Inputs, Program, RunState, history_names
 from jaxmlp.types import Key, Metric, Params
 
 SECONDS_PER_CHUNK = 0.2
@@ -36,6 +39,7 @@ SECONDS_PER_CHUNK = 0.2
 class StopReason(enum.Enum):
     """Why a run ended."""
 
+    RUNNING = "is still running"
     COMPLETE = "all epochs were run"
     STOPPED_EARLY = "stopped early, with no better loss for `patience` epochs in a row"
     DIVERGED = "diverged, the loss or the parameters being no longer finite"
@@ -97,6 +101,7 @@ def fit(
     metrics: Mapping[str, Metric] | None = None,
     progress: bool = True,
     chunk: int | None = None,
+    callback: Callable[[int, Run], object] | None = None,
 ) -> Run:
     """Train a model: the whole run is one compiled program, early stopping included.
 
@@ -120,6 +125,8 @@ def fit(
             where there is none.
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         chunk: epochs from one look of the host to the next; chosen by time unless given.
+        callback: called after each chunk with the number of epochs run and the run so far, which is a copy to keep,
+            such as ``logs.CSV("run.csv")``; ``chunk=1`` calls it after every epoch.
 
     Returns:
         The ``Run``: last and best parameters, history, and why it ended. Ctrl-C ends it after the current
@@ -153,10 +160,14 @@ def fit(
         params=params, early_stopping=early_stopping, metrics=metrics,
     )  # fmt: skip
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {callback!r}; give a function of (epoch, run), such as logs.CSV(path)")
+    names = history_names(program, inputs)
 
     began = time.perf_counter()
     state = _start(program, inputs, params)
-    state = _advance(program, inputs, state, 0)  # runs no epoch, but compiles
+    advance_ = _advance(**_options(resolve(program.recipe, inputs.hyper).net))
+    state = advance_(program, inputs, state, 0)  # runs no epoch, but compiles
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
@@ -164,15 +175,19 @@ def fit(
         epoch, pace = 0, 1
         while epoch < program.epochs and int(state.stop) == RUNNING and not interrupted.is_set():
             chunk_began = time.perf_counter()
-            state = _advance(program, inputs, state, epoch + (size or pace))
+            state = advance_(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, state)
             pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
+            if callback is not None:
+                kept = jax.tree.map(jnp.copy, state)  # the next chunk writes over the state itself
+                so_far = _to_run(kept, names, compile_seconds, time.perf_counter() - began, StopReason.RUNNING)
+                callback(epoch, so_far)
     run_seconds = time.perf_counter() - began
 
-    names = history_names(program, inputs)
-    run = _to_run(state, names, compile_seconds, run_seconds, complete=epoch == program.epochs)
+    reason = StopReason.COMPLETE if epoch == program.epochs else StopReason.INTERRUPTED
+    run = _to_run(state, names, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
         warnings.warn(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
@@ -191,8 +206,22 @@ def fit(
 
 
 _start = functools.partial(jax.jit, static_argnums=0)(start)
-# The state is this module's own, so its buffers may be reused; nothing of the user's is ever donated.
-_advance = functools.partial(jax.jit, static_argnums=0, donate_argnums=2)(advance)
+
+
+@functools.cache
+def _advance(**options: Any) -> Callable[[Program, Inputs, RunState, int], RunState]:
+    """Return ``advance``, to be compiled with XLA's options.
+
+    The state is this module's own, so its buffers may be reused; nothing of the user's is ever donated.
+    """
+    return jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options or None)
+
+
+def _options(net: Any) -> Mapping[str, int]:
+    """Return XLA's options that suit a net."""
+    if jax.default_backend() != "cpu" or not isinstance(net, MLP):
+        return {}
+    return kernel.vector_width(net.sizes[1:-1])
 
 
 def _next_pace(pace: int, ran: int, seconds: float) -> int:
@@ -200,14 +229,12 @@ def _next_pace(pace: int, ran: int, seconds: float) -> int:
     return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
 
 
-def _to_run(state: RunState, names: list[str], compile_seconds: float, run_seconds: float, *, complete: bool) -> Run:
-    epochs, stop = int(state.epoch), int(state.stop)
-    if stop == DIVERGED:
-        reason = StopReason.DIVERGED
-    elif stop == STOPPED_EARLY:
-        reason = StopReason.STOPPED_EARLY
-    else:
-        reason = StopReason.COMPLETE if complete else StopReason.INTERRUPTED
+def _to_run(
+    state: RunState, names: list[str], compile_seconds: float, run_seconds: float, otherwise: StopReason
+) -> Run:
+    """Lay out where the program stands; ``otherwise`` is why it ended, if it has not ended itself."""
+    epochs = int(state.epoch)
+    reason = {DIVERGED: StopReason.DIVERGED, STOPPED_EARLY: StopReason.STOPPED_EARLY}.get(int(state.stop), otherwise)
     return Run(
         params=chains.evaluation_params(state.opt_state, state.params),
         best_params=state.best_params,

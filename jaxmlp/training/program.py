@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Int
 
 from jaxmlp import chains, checks, data
 from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.training import kernel
 from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.training.state import (
@@ -149,14 +150,17 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
     order = jnp.pad(order, (0, steps * batch_size - n))
     end = jnp.minimum(state.step + state.stride, steps)
 
-    def one_step(i: Int[Array, ""], carry: tuple[Params, Params, Array]) -> tuple[Params, Params, Array]:
+    def one_step(
+        i: Int[Array, ""], carry: tuple[Params, Params, Array], rows: Batch, order: Array, dropout: Key, epoch: Array
+    ) -> tuple[Params, Params, Array]:
         params, opt_state, loss = carry
-        batch, counts = _gather(inputs.train, order, i * batch_size, batch_size)
-        key = jax.random.fold_in(inputs.keys.dropout, state.epoch * steps + i)
-        step = train_step(recipe, params, opt_state, batch, key)
+        batch, counts = _gather(rows, order, i * batch_size, batch_size)
+        step = train_step(recipe, params, opt_state, batch, jax.random.fold_in(dropout, epoch * steps + i))
         return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
 
-    params, opt_state, loss = lax.fori_loop(state.step, end, one_step, (state.params, state.opt_state, state.loss))
+    carry = (state.params, state.opt_state, state.loss)
+    given = (inputs.train, order, inputs.keys.dropout, state.epoch)
+    params, opt_state, loss = kernel.loop(state.step, end, one_step, carry, *given)
     return state._replace(step=end, params=params, opt_state=opt_state, loss=loss)
 
 
