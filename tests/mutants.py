@@ -63,6 +63,11 @@ def in_fingerprint(text: str, fault: str) -> Mutant:
     return Mutant("training/fingerprint.py", text, fault, "tests/test_training.py -k written_out")
 
 
+def in_kernel(text: str, fault: str, tests: str) -> Mutant:
+    """A fault in what makes one kernel of a loop."""
+    return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
+
+
 MUTANTS = [
     # -- optimizers --
     in_optimizer("sgd", "like(-eta,", "like(eta,"),
@@ -300,6 +305,22 @@ MUTANTS = [
     in_fingerprint("contents.dtype.str, contents.shape,", "contents.shape,"),
     in_fingerprint("hashlib.sha256(contents.tobytes()).digest()", "0"),
     in_fingerprint("(thing.func, thing.args, dict(thing.keywords))", "(thing.func, thing.args)"),
+    # -- one kernel, the losses it needs, logs --
+    in_kernel("of_b, of_a).T", "of_b, of_a)", "equals_numpy"),
+    in_kernel("return outer_products(terms - rest, rest, total)", "return outer_products(0, rest, total)", "equals_numpy"),
+    in_kernel("[product(b, a, of_b, of_a) if turn", "[product(a, b, of_a, of_b) if turn", "every_side"),
+    in_kernel('used.get(variable) == ["transpose"]', '"transpose" in used.get(variable, [])', "used_twice"),
+    in_kernel("return flops <= MOST_FLOPS", "return flops < MOST_FLOPS", "only_what_is_small"),
+    in_kernel("aval.size > MOST_NUMBERS", "aval.size >= MOST_NUMBERS", "only_what_is_small"),
+    in_kernel('!= "key<fry>"', '== "key<fry>"', "only_what_is_known"),
+    in_kernel("[:3] <= NEWEST or", "[:3] <= (99,) or", "not_tested_yet"),
+    in_kernel("0 if is_batched else None", "0", "mapped"),
+    Mutant("losses/classification.py", "(jax.nn.sigmoid(z) - y) * dz - z * dy", "(jax.nn.sigmoid(z) + y) * dz - z * dy", "tests/test_losses.py"),
+    Mutant("losses/classification.py", "jnp.maximum(z, 0) - y * z", "jnp.minimum(z, 0) - y * z", "tests/test_losses.py"),
+    Mutant("losses/classification.py", "jnp.max(logits, axis=-1, keepdims=True)", "jnp.min(logits, axis=-1, keepdims=True)", "tests/test_losses.py -k huge"),
+    Mutant("training/fit.py", "kept = jax.tree.map(jnp.copy, state)", "kept = state", "tests/test_training.py -k callback"),
+    Mutant("training/fit.py", "STOPPED_EARLY: StopReason.STOPPED_EARLY}", "STOPPED_EARLY: StopReason.DIVERGED}", "tests/test_training.py -k callback"),
+    Mutant("logs.py", "file.truncate()", "file.flush()", "tests/test_logs.py"),
     in_fingerprint("(_of(key, seen), _of(value, seen))", "(_of(value, seen),)"),
     in_fingerprint("return found is function", "return True"),
     in_fingerprint('return "met", seen[id(thing)]', "pass"),

@@ -15,7 +15,7 @@ A = jnp.asarray(RNG.uniform(0.1, 0.9, (3, 4)), jnp.float32)
 B = jnp.asarray(RNG.uniform(-0.9, 0.9, (3, 4)), jnp.float32)
 N = jnp.asarray(RNG.integers(0, 4, (3, 4)), jnp.int32)
 KEY = jax.random.key(5)
-TESTED = jax.__version_info__[:2] >= kernel.OLDEST
+TESTED = jax.__version_info__[:3] >= kernel.OLDEST
 
 
 def whether(numbers):
@@ -217,17 +217,29 @@ class TestWhatFits:
         for size, wanted in ((kernel.MOST_NUMBERS, True), (kernel.MOST_NUMBERS + 1, False)):
             assert self.fits(jnp.sin, jnp.ones(size)) is wanted
 
+        for size, wanted in ((kernel.MOST_REDUCED, True), (kernel.MOST_REDUCED + 1, False)):
+            assert self.fits(jnp.max, jnp.ones(size)) is wanted
+
+    @pytest.mark.parametrize(
+        "reduce", [jnp.sum, jnp.max, jnp.min, lambda x: jnp.sum(x**2), lambda x: jnp.sum(jnp.exp(x))]
+    )
+    def test_the_largest_that_fits_compiles(self, reduce):
+        for shape in ((50, 60), (60, 50), (3000,), (3, 1000), (1000, 3)):
+            x = jnp.full(shape, 0.5)
+            run = jax.jit(lambda x: kernel.loop(0, 2, lambda i, total, x: total + reduce(x), jnp.zeros(()), x))
+            np.testing.assert_allclose(run(x), 2 * reduce(x), rtol=1e-4)
+
     def test_a_version_not_tested_yet_is_left_alone(self, monkeypatch):
         def program(x):
             return kernel.loop(0, 3, lambda i, x: x + 1, x)
 
         assert is_one_kernel(program, A) is TESTED
-        monkeypatch.setattr(jax, "__version_info__", (kernel.NEWEST[0], kernel.NEWEST[1] + 1, 0))
+        monkeypatch.setattr(jax, "__version_info__", (*kernel.NEWEST[:2], kernel.NEWEST[2] + 1))
         assert not is_one_kernel(lambda x: program(x), A)
 
     def test_the_installed_version_is_tested(self):
         """When this fails, run the tests, then move ``kernel.NEWEST``."""
-        assert jax.__version_info__[:2] <= kernel.NEWEST
+        assert jax.__version_info__[:3] <= kernel.NEWEST
 
     @pytest.mark.parametrize("dropout", [0.0, 0.3])
     def test_the_run_of_a_small_net_fits(self, dropout):

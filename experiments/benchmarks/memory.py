@@ -43,7 +43,7 @@ class Config:
     out: Path = Path("results/benchmarks/memory")
     """Folder for the numbers and the picture."""
     smoke: bool = False
-    """Only see whether it runs: 1 round with 10,000 rows, jaxmlp and scikit-learn alone."""
+    """Only see whether it runs: 1 round with 100,000 rows, jaxmlp and scikit-learn alone."""
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def run(config: Config) -> dict[str, Any]:
     reporting.check_folder(config.out)
     names = peers.installed(LIBRARIES[: 2 if config.smoke else None])
     print(timing.begin())
-    rows = peers.decades(FEWEST_ROWS, FEWEST_ROWS if config.smoke else config.rows, BATCH_SIZE)
+    least, most = (10 * FEWEST_ROWS, 10 * FEWEST_ROWS) if config.smoke else (FEWEST_ROWS, config.rows)
+    rows = peers.decades(least, most, BATCH_SIZE)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), names, rows, 1 if config.smoke else config.rounds, config.seed)
     print(f"\n{'-'.join(map(str, SIZES))}, batch {BATCH_SIZE}, {EPOCHS} epochs\n{layout(found)}")

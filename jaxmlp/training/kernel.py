@@ -25,14 +25,17 @@ from jaxtyping import Array, Int
 MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
 """What tells XLA to emit a call as one kernel, and not to dissolve it before it has got there."""
 
-OLDEST, NEWEST = (0, 10), (0, 12)
-"""The versions of JAX in which this has been tested; in others, where XLA may abort, the loop is left as it is."""
+OLDEST, NEWEST = (0, 10, 0), (0, 12, 0)
+"""Between which versions of JAX this has been tested; in others, where XLA may abort, the loop is left as it is."""
 
 MOST_FLOPS = 2_500_000
 """Multiplications and additions of a step's matrix products, above which two cores and XLA's products are faster."""
 
 MOST_NUMBERS = 200_000
 """The size of the largest array that a step makes, for the same reason."""
+
+MOST_REDUCED = 3_000
+"""The size of the largest array that is summed up, or whose maximum is taken; XLA hands larger ones to a library."""
 
 NARROW = 16
 """Rows shorter than this do not fill the vector registers: where the columns do, the product is computed turned."""
@@ -98,7 +101,7 @@ def loop(begin: Int[Array, ""] | int, end: Int[Array, ""] | int, body: Body, car
         return both[0]
 
     arguments = (closed.consts, begin, end, carry, operands)
-    if not OLDEST <= jax.__version_info__[:2] <= NEWEST or not fits(closed.jaxpr):
+    if not OLDEST <= jax.__version_info__[:3] <= NEWEST or not fits(closed.jaxpr):
         return plain(*arguments)
 
     @jax.custom_batching.custom_vmap
@@ -136,6 +139,8 @@ def fits(jaxpr: Any) -> bool:
         if any(_is_foreign_key(shape.dtype) for shape in shapes):
             return False
         if any(made.aval.size > MOST_NUMBERS for made in equation.outvars):
+            return False
+        if equation.primitive.name.startswith("reduce_") and shapes[0].size > MOST_REDUCED:
             return False
         if equation.primitive.name == "dot_general":
             if not _is_plain_product(equation):
