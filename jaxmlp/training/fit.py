@@ -5,9 +5,7 @@ the result.
 """
 
 import contextlib
-import dataclasses
-import enum
-import functools
+import os
 import signal
 import sys
 import threading
@@ -19,72 +17,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from numpy.typing import NDArray
 
-from jaxmlp import chains, checks
+from jaxmlp import archive, checks
 from jaxmlp.early_stopping import EarlyStopping
-from jaxmlp.mlp import MLP
-from jaxmlp.training import kernel
+from jaxmlp.training import saving
 from jaxmlp.training.inputs import prepare
-from jaxmlp.training.program import advance, start
-from jaxmlp.training.recipe import AnyRecipe, resolve
-from jaxmlp.training.state import DIVERGED, RUNNING, STOPPED_EARLY, Inputs, Program, RunState, history_names
+from jaxmlp.training.recipe import AnyRecipe
+from jaxmlp.training.run import Origin, Run, StopReason, compiled_advance, compiled_start, to_run
+from jaxmlp.training.state import RUNNING, RunState
 from jaxmlp.types import Key, Metric, Params
+
+SECONDS_PER_SAVE = 30.0
+"""How much of a run may be lost with the machine."""
 
 SECONDS_PER_CHUNK = 0.2
 """How long the host leaves the program alone: short enough for a lively progress bar and a prompt Ctrl-C."""
-
-
-class StopReason(enum.Enum):
-    """Why a run ended."""
-
-    RUNNING = "is still running"
-    COMPLETE = "all epochs were run"
-    STOPPED_EARLY = "stopped early, with no better loss for `patience` epochs in a row"
-    DIVERGED = "diverged, the loss or the parameters being no longer finite"
-    INTERRUPTED = "interrupted by Ctrl-C"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """What a run leaves behind.
-
-    Attributes:
-        params: the last parameters; if the run diverged, the last before it did. Where the optimizer averages
-            (``regularizers.ema``, Schedule-Free), the average; the point itself is ``state.params``.
-        best_params: those with the lowest validation loss (training loss where there is no validation data).
-        history: for each of "train/loss", "validation/loss" and the metrics an array of shape (epochs,).
-            "train/loss" is the mean over the steps of the epoch, as they were made: dropout on, parameters
-            on the move. The others are measured after the epoch.
-        epochs: the number of epochs run.
-        best_epoch: the epoch of ``best_params``, counted from 1, so that it stands at ``history[name][best_epoch
-            - 1]``; 0 if no epoch has a finite loss.
-        stop_reason: why the run ended; its value is a sentence.
-        diverged_at: (epoch, step), both counted from 1, at which the run diverged; else None.
-        compile_seconds: time to build the program, next to nothing for a second run of the same structure.
-        run_seconds: time to run it.
-        state: where the program stands.
-    """
-
-    params: Params
-    best_params: Params
-    history: dict[str, NDArray[Any]]
-    epochs: int
-    best_epoch: int
-    stop_reason: StopReason
-    diverged_at: tuple[int, int] | None
-    compile_seconds: float
-    run_seconds: float
-    state: RunState
-
-    def __repr__(self) -> str:
-        """Say in a sentence what came out."""
-        at = "" if self.diverged_at is None else " at epoch {}, step {}".format(*self.diverged_at)
-        if self.best_epoch == 0:
-            return f"Run of {self.epochs} epochs, none with a finite loss; {self.stop_reason.value}{at}"
-        best = ", ".join(f"{name} {values[self.best_epoch - 1]:.4g}" for name, values in self.history.items())
-        return f"Run of {self.epochs} epochs, best after {self.best_epoch} ({best}); {self.stop_reason.value}{at}"
 
 
 def fit(
@@ -102,6 +49,9 @@ def fit(
     progress: bool = True,
     chunk: int | None = None,
     callback: Callable[[int, Run], object] | None = None,
+    resume: Run | str | os.PathLike[str] | bool | None = None,
+    save: str | os.PathLike[str] | None = None,
+    keep: int = 3,
 ) -> Run:
     """Train a model: the whole run is one compiled program, early stopping included.
 
@@ -127,6 +77,11 @@ def fit(
         chunk: epochs from one look of the host to the next; chosen by time unless given.
         callback: called after each chunk with the number of epochs run and the run so far, which is a copy to keep,
             such as ``logs.CSV("run.csv")``; ``chunk=1`` calls it after every epoch.
+        resume: what to go on from, as if the run had never ended: a ``Run``, a file that ``Run.save`` wrote, or a
+            folder that ``save`` filled. True goes on from the folder ``save``, if there is something in it: the
+            same cell run again goes on after a lost session. ``epochs`` counts those run before, too.
+        save: a folder in which the state is saved every half minute or so, and at the end; None saves nothing.
+        keep: how many of them to keep, at least 1; damaged ones are passed over when they are read.
 
     Returns:
         The ``Run``: last and best parameters, history, and why it ended. Ctrl-C ends it after the current
@@ -162,32 +117,39 @@ def fit(
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; give a function of (epoch, run), such as logs.CSV(path)")
-    names = history_names(program, inputs)
+    about = saving.describe(program, inputs) if save is not None else {}
+
+    origin = Origin(program, inputs, params, save)
+    keep = checks.whole_number("keep", keep, 1)
 
     began = time.perf_counter()
-    state = _start(program, inputs, params)
-    advance_ = _advance(**_options(resolve(program.recipe, inputs.hyper).net))
-    state = advance_(program, inputs, state, 0)  # runs no epoch, but compiles
+    state = _first_state(origin, resume)
+    advance = compiled_advance(origin)
+    state = advance(program, inputs, state, 0)  # runs no epoch, but compiles
     compile_seconds = time.perf_counter() - began
 
-    began = time.perf_counter()
+    began = saved = time.perf_counter()
     with _interruptible() as interrupted, _progress_bar(progress, program.epochs) as bar:
-        epoch, pace = 0, 1
+        epoch, pace = int(state.epoch), 1
         while epoch < program.epochs and int(state.stop) == RUNNING and not interrupted.is_set():
             chunk_began = time.perf_counter()
-            state = advance_(program, inputs, state, epoch + (size or pace))
+            state = advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, state)
             pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
+            if save is not None and time.perf_counter() - saved > SECONDS_PER_SAVE:
+                saving.save_next(save, state, about, keep)
+                saved = time.perf_counter()
             if callback is not None:
                 kept = jax.tree.map(jnp.copy, state)  # the next chunk writes over the state itself
-                so_far = _to_run(kept, names, compile_seconds, time.perf_counter() - began, StopReason.RUNNING)
-                callback(epoch, so_far)
+                callback(epoch, to_run(kept, origin, compile_seconds, time.perf_counter() - began))
+    if save is not None:
+        saving.save_next(save, state, about, keep)
     run_seconds = time.perf_counter() - began
 
     reason = StopReason.COMPLETE if epoch == program.epochs else StopReason.INTERRUPTED
-    run = _to_run(state, names, compile_seconds, run_seconds, reason)
+    run = to_run(state, origin, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
         warnings.warn(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
@@ -205,48 +167,25 @@ def fit(
     return run
 
 
-_start = functools.partial(jax.jit, static_argnums=0)(start)
-
-
-@functools.cache
-def _advance(**options: Any) -> Callable[[Program, Inputs, RunState, int], RunState]:
-    """Return ``advance``, to be compiled with XLA's options.
-
-    The state is this module's own, so its buffers may be reused; nothing of the user's is ever donated.
-    """
-    return jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options or None)
-
-
-def _options(net: Any) -> Mapping[str, int]:
-    """Return XLA's options that suit a net."""
-    if jax.default_backend() != "cpu" or not isinstance(net, MLP):
-        return {}
-    return kernel.vector_width(net.sizes[1:-1])
+def _first_state(origin: Origin, resume: Run | str | os.PathLike[str] | bool | None) -> RunState:
+    """Return the state to begin with: that of an earlier run, or that before the first epoch."""
+    program, inputs, params, folder = origin
+    if resume is True and folder is None:
+        raise ValueError("resume is True, but save is None; give the folder to go on from as save")
+    if isinstance(resume, Run):
+        return saving.with_epochs(resume.state, program.epochs)
+    if resume is True and folder is not None and archive.numbers(folder):
+        return saving.load(folder, program, inputs, params)
+    if isinstance(resume, str | os.PathLike):
+        return saving.load(resume, program, inputs, params)
+    if not (resume is None or isinstance(resume, bool)):
+        raise TypeError(f"resume is {resume!r}; give a Run, the path of a saved one, or True with save")
+    return compiled_start(program, inputs, params)
 
 
 def _next_pace(pace: int, ran: int, seconds: float) -> int:
     """Return the number of epochs that should fill a chunk, growing at most fourfold."""
     return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
-
-
-def _to_run(
-    state: RunState, names: list[str], compile_seconds: float, run_seconds: float, otherwise: StopReason
-) -> Run:
-    """Lay out where the program stands; ``otherwise`` is why it ended, if it has not ended itself."""
-    epochs = int(state.epoch)
-    reason = {DIVERGED: StopReason.DIVERGED, STOPPED_EARLY: StopReason.STOPPED_EARLY}.get(int(state.stop), otherwise)
-    return Run(
-        params=chains.evaluation_params(state.opt_state, state.params),
-        best_params=state.best_params,
-        history={name: np.asarray(state.history[name])[:epochs] for name in names},
-        epochs=epochs,
-        best_epoch=int(state.best_epoch),
-        stop_reason=reason,
-        diverged_at=(epochs + 1, int(state.step) + 1) if reason is StopReason.DIVERGED else None,
-        compile_seconds=compile_seconds,
-        run_seconds=run_seconds,
-        state=state,
-    )
 
 
 @contextlib.contextmanager

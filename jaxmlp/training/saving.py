@@ -1,0 +1,105 @@
+"""Saving: a run in a file, and the run that goes on from there, equal to the bit to one that was never interrupted.
+
+What is saved is the state alone: parameters, optimizer, history, the stopping rule, and where the run stands. All that
+is random is a function of the key and the step, so nothing else is needed; but the recipe, the data and the key are
+given again, and what was saved of them is compared, since a state that goes on with others would be no run at all.
+"""
+
+import dataclasses
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp import archive
+from jaxmlp.training.program import start
+from jaxmlp.training.state import Inputs, Program, RunState
+from jaxmlp.types import Params
+
+WHAT = {
+    "batch_size": "batch_size is {now}, that of the saved run {saved}",
+    "key": "key is another than that of the saved run",
+    "train": "data are others than those of the saved run",
+    "validation": "validation data are others than those of the saved run",
+}
+"""What must be as it was when the run was saved, and what is said if it is not."""
+
+
+def describe(program: Program, inputs: Inputs) -> dict[str, Any]:
+    """Return what a file says about its run, so that another is not taken for it."""
+    return {
+        "epochs": program.epochs,
+        "batch_size": program.batch_size,
+        "key": _digest(inputs.keys),
+        "train": _digest(inputs.train),
+        "validation": _digest(inputs.validation),
+        "jax": jax.__version__,
+    }
+
+
+def save(path: str | os.PathLike[str], state: RunState, about: dict[str, Any]) -> None:
+    """Write a state into one file, which is there whole or not at all."""
+    archive.write(path, archive.flatten(state), about)
+
+
+def save_next(folder: str | os.PathLike[str], state: RunState, about: dict[str, Any], keep: int) -> None:
+    """Write a state into a folder, under its epoch, and remove all but the last few."""
+    archive.write_next(folder, int(state.epoch), archive.flatten(state), about, keep)
+
+
+def load(
+    path: str | os.PathLike[str], program: Program, inputs: Inputs, params: Params = None, at_most: int | None = None
+) -> RunState:
+    """Read a state from a file, or the last from a folder, for a run of these epochs.
+
+    Raises:
+        archive.ArchiveError: the file is damaged, or holds the state of another recipe.
+        FileNotFoundError: there is none.
+        ValueError: it was saved by a run of other data or another key, or has run more epochs already.
+    """
+    path = Path(path)
+    arrays, about = archive.read_latest(path, at_most)[1:] if path.is_dir() else archive.read(path)
+    now = describe(program, inputs)
+    for name, sentence in WHAT.items():
+        if about.get(name) != now[name]:
+            raise ValueError(
+                f"{sentence.format(now=now[name], saved=about.get(name))}; give those that {path} began with"
+            )
+    if about["jax"] != now["jax"]:
+        warnings.warn(
+            f"{path} was saved under jax {about['jax']}, and this is {now['jax']}; the last bits may differ",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    before = dataclasses.replace(program, epochs=about["epochs"])
+    return with_epochs(archive.unflatten(jax.eval_shape(lambda: start(before, inputs, params)), arrays), program.epochs)
+
+
+def with_epochs(state: RunState, epochs: int) -> RunState:
+    """Return a copy of a state whose history has room for so many epochs."""
+    if int(state.epoch) > epochs:
+        raise ValueError(
+            f"epochs is {epochs}, but the saved run has run {int(state.epoch)} already; give at least those"
+        )
+
+    def fitted(entries: Any) -> Any:
+        more = [(0, max(0, epochs - len(entries)))] + [(0, 0)] * (entries.ndim - 1)
+        return jnp.pad(entries[:epochs], more, constant_values=jnp.nan)
+
+    copied: RunState = jax.tree.map(jnp.copy, state)
+    return copied._replace(history=jax.tree.map(fitted, copied.history))
+
+
+def _digest(tree: Any) -> str:
+    """Return a checksum of all arrays in a pytree."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
