@@ -188,6 +188,34 @@ class TestTheRun:
         assert run.stop_reason is StopReason.STOPPED_EARLY
         np.testing.assert_array_equal(run.history["validation/loss"], full.history["validation/loss"][:stopped])
 
+    @pytest.mark.parametrize("target", [None, 0.6])
+    def test_stops_and_keeps_the_best_by_any_metric(self, target):
+        rule = EarlyStopping(patience=4, metric="accuracy", mode="max", target=target)
+        options = {"validation": VALIDATION, "batch_size": 7, "key": KEY, "metrics": {"accuracy": metrics.accuracy}}
+        recipe = Recipe(NET, optimizers.adam(0.05), losses.softmax_cross_entropy)
+        run = fit(recipe, TRAIN, epochs=80, early_stopping=rule, **options)
+        curve = run.history["validation/accuracy"]
+        assert run.best_epoch == int(np.argmax(curve)) + 1
+        assert float(run.state.best_cost) == -curve.max()
+        shorter = fit(recipe, TRAIN, epochs=run.best_epoch, **options)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), run.best_params, shorter.params)
+        if target is None:
+            assert run.stop_reason is StopReason.STOPPED_EARLY
+            assert run.epochs == run.best_epoch + 4
+        else:
+            assert run.stop_reason is StopReason.REACHED
+            assert curve[-1] >= 0.6 > curve[:-1].max(initial=0)
+
+    def test_stops_where_scikit_learn_s_rule_does(self):
+        rule = EarlyStopping.from_scikit_learn(n_iter_no_change=3, tol=0.05)
+        run = fit(RECIPE, TRAIN, epochs=80, batch_size=7, key=KEY, early_stopping=rule)
+        best, count, expected = np.inf, 0, None
+        for epoch, value in enumerate(run.history["train/loss"], 1):
+            count = count + 1 if value > best - 0.05 else 0
+            best = min(best, value)
+            expected = expected or (epoch if count > 3 else None)
+        assert run.epochs == expected < 80
+
     def test_weights_count_rows_as_copies_would(self, x64):
         x, y, weight = X[:6], Y[:6], np.array([3, 0, 1, 1, 2, 1])
         options = {"epochs": 5, "key": KEY}
@@ -197,6 +225,26 @@ class TestTheRun:
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), weighted.params, copied.params
         )
         np.testing.assert_allclose(weighted.history["train/loss"], copied.history["train/loss"], rtol=1e-9)
+
+    @pytest.mark.parametrize("given", [{0: 2.0, 2: 0.5}, "balanced"])
+    def test_classes_may_count_differently(self, given):
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        own = RNG.uniform(0.5, 2.0, size=40)
+        weight = own * compute_sample_weight("balanced" if given == "balanced" else {1: 1.0, **given}, TRAIN[1])
+        options = {"epochs": 3, "batch_size": 7, "key": KEY, "validation": VALIDATION}
+        by_class = fit(RECIPE, (*TRAIN, own), class_weight=given, **options)
+        by_row = fit(RECIPE, (*TRAIN, weight), **options)
+        for name in by_row.history:
+            np.testing.assert_allclose(by_class.history[name], by_row.history[name], rtol=1e-5)
+
+    def test_two_classes_of_one_output_may_too(self):
+        x, y = TRAIN[0], (TRAIN[1] == 0)[:, None].astype(int)
+        recipe = Recipe(MLP((4, 3, 1)), optimizers.sgd(0.1), losses.sigmoid_binary_cross_entropy)
+        options = {"epochs": 2, "batch_size": 7, "key": KEY}
+        by_class = fit(recipe, (x, y), class_weight={1: 3.0}, **options)
+        by_row = fit(recipe, (x, y, np.where(y[:, 0] == 1, 3.0, 1.0)), **options)
+        np.testing.assert_allclose(by_class.history["train/loss"], by_row.history["train/loss"], rtol=1e-6)
 
     def test_validation_weights_count_too(self):
         x, y = VALIDATION
@@ -252,6 +300,13 @@ class TestTheRun:
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             run = fit(recipe, TRAIN, epochs=20, batch_size=7, key=KEY, params=NET.init(KEY))
         assert run.history["train/loss"][-1] < 0.8 * run.history["train/loss"][0]
+
+    def test_without_a_batch_size_every_step_takes_all_rows(self):
+        runs = [fit(RECIPE, TRAIN, epochs=3, batch_size=size, key=KEY) for size in (None, 40)]
+        assert by_value(runs[0].state) == by_value(runs[1].state)
+        arrays = jnp.asarray(TRAIN[0], jnp.float32), jnp.asarray(TRAIN[1])
+        state = jax.jit(make_run(RECIPE, epochs=3, batch_size=None))(KEY, arrays)
+        np.testing.assert_allclose(state.history["train/loss"], runs[0].history["train/loss"], rtol=1e-5)
 
     def test_transforms_get_the_loss_and_its_gradient_at_any_parameters(self):
         """L-BFGS searches along a line by the extra arguments; on a linear net it finds the least squares."""

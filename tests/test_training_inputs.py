@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from jaxmlp import losses, masks, metrics, optimizers, regularizers
+from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.training import Recipe, fit, make_run
 from jaxmlp.types import Layer
@@ -102,6 +103,7 @@ def test_bad_values_get_a_sentence(options, sentence):
         ({"key": 0}, r"key is 0; give one random key, such as jax.random.key\(0\)"),
         ({"key": jax.random.split(KEY, 2)}, r"give one random key"),
         ({"early_stopping": 10}, r"early_stopping is 10; give an EarlyStopping\(patience=...\) or None"),
+        ({"class_weight": [1.0]}, r"class_weight is \[1.0\]; give 'balanced', or numbers by class"),
         ({"metrics": [metrics.accuracy]}, r"metrics is \[.*\]; give functions by name"),
         ({"metrics": {"accuracy": 0.5}}, r"give functions by name"),
     ],
@@ -109,6 +111,25 @@ def test_bad_values_get_a_sentence(options, sentence):
 def test_bad_types_get_a_sentence(options, sentence):
     with pytest.raises(TypeError, match=sentence):
         train(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"class_weight": {7: 1.0}}, r"class_weight has the class 7, which is not in y; y has \["),
+        ({"class_weight": {0: -1.0}}, r"class_weight\[0\] is -1.0"),
+        ({"early_stopping": EarlyStopping(metric="accurracy")}, "early_stopping.metric is 'accurracy'"),
+    ],
+)
+def test_names_and_numbers_that_do_not_fit_get_a_sentence(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(metrics={"accuracy": metrics.accuracy}, **options)
+
+
+def test_classes_of_several_outputs_are_refused():
+    recipe = Recipe(MLP((2, 3)), optimizers.sgd(0.1), losses.squared_error)
+    with pytest.raises(ValueError, match="class_weight is for one label a row, but y holds several numbers"):
+        fit(recipe, (X, np.ones((4, 3))), epochs=1, batch_size=2, key=KEY, class_weight="balanced")
 
 
 def test_a_batch_larger_than_the_data_is_cut_and_said():

@@ -1,9 +1,10 @@
 """The net: what describes it, how its parameters begin, and the forward pass."""
 
+import collections
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -144,19 +145,52 @@ class MLP:
             Array([[ 6.],
                    [-2.]], dtype=float32)
         """
+        ((_, _, outputs),) = collections.deque(self.stages(params, x, key=key), maxlen=1)  # holds one stage at a time
+        return outputs
+
+    def stages(
+        self, params: Params, x: Float[Array, "*rows inputs"], *, key: Key | None = None
+    ) -> Iterator[tuple[int, str, Outputs]]:
+        """Compute the forward pass stage by stage, to look into a net: each layer's sums, and what it makes of them.
+
+        Args:
+            params: what ``init`` returns.
+            x: inputs of shape (..., inputs).
+            key: switches dropout on.
+
+        Yields:
+            The place of a layer in ``params``; "weighted sums", "activations" or "activations after dropout" of a
+            hidden layer, "outputs" of the last; and their values, of shape (..., units).
+
+        Raises:
+            TypeError: ``x`` is no array of JAX or NumPy.
+            ValueError: ``x`` has another number of features, or ``params`` are those of another net.
+
+        Example:
+            >>> net = MLP(sizes=(1, 2, 1))
+            >>> params = (Layer(jnp.array([[1.0, -1.0]]), jnp.zeros(2)), Layer(jnp.ones((2, 1)), jnp.ones(1)))
+            >>> for layer, stage, values in net.stages(params, jnp.array([3.0])):
+            ...     print(layer, stage, values)
+            0 weighted sums [ 3. -3.]
+            0 activations [3. 0.]
+            1 outputs [4.]
+        """
         arguments.inputs(x, self.sizes[0])
         params = arguments.parameters(params, self._shapes())
         residual = self.residual_layers
         keys = None if key is None or not self.drops else _key_per_layer(key, len(params))
         z = self._weighted_sums(0, params[0], x)
         for i, layer in enumerate(params[:-1]):
+            yield i, "weighted sums", z
             a = self._activate(i, layer, z)
+            yield i, "activations", a
             if keys is not None:
                 drop = alpha_dropout if base(self.hidden_activations[i]) is selu else dropout
                 a = drop(keys[i], a, self.dropout)
+                yield i, "activations after dropout", a
             sums = self._weighted_sums(i + 1, params[i + 1], a)
             z = z + sums if i + 1 in residual else sums
-        return self._by_head(z)
+        yield len(params) - 1, "outputs", self._by_head(z)
 
     def summary(self) -> str:
         """Lay the net out as a table: for each layer its shape, what follows, its parameters and FLOPs.

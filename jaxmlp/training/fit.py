@@ -39,13 +39,14 @@ def fit(
     data: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None,
     key: Key,
     validation: Any = None,
     hyper: Any = None,
     params: Params = None,
     early_stopping: EarlyStopping | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
     progress: bool = True,
     chunk: int | None = None,
     callback: Callable[[int, Run], object] | None = None,
@@ -64,15 +65,18 @@ def fit(
         data: (x, y) or (x, y, weight): x of shape (rows, inputs), y as the loss wants it, weights of at least
             0 of shape (rows,). Arrays, data frames, lists; they are not changed.
         epochs: how many at most, at least 1.
-        batch_size: rows of a step, at least 1.
+        batch_size: rows of a step, at least 1; None takes all of them at every step, as ``optax.lbfgs`` wants.
         key: a random key; it decides the first parameters, the order of the rows and the dropout masks.
         validation: (x, y) or (x, y, weight) to evaluate after each epoch.
         hyper: a pytree of numbers that the recipe is a function of.
         params: parameters to begin with, a pytree of arrays; drawn by the net unless given.
-        early_stopping: when to stop, judged by the validation loss (training loss where there is no
-            validation data); None runs all epochs.
+        early_stopping: when to stop, judged by the loss or a metric on the validation data (on the training data
+            where there are none); None runs all epochs.
         metrics: what to compute after each epoch, by name: on the validation data, or on the training data
             where there is none.
+        class_weight: how much the rows of a class count, by label, 1 where none is given; or "balanced", by which all
+            classes count alike: rows / (classes * rows of the class), as in scikit-learn. It multiplies the weights of
+            the rows that are trained on; what is validated on is left as it is.
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         chunk: epochs from one look of the host to the next; chosen by time unless given.
         callback: called after each chunk with the number of epochs run and the run so far, which is a copy to keep,
@@ -112,7 +116,7 @@ def fit(
     """
     program, inputs, params = prepare(
         recipe, data, epochs=epochs, batch_size=batch_size, key=key, validation=validation, hyper=hyper,
-        params=params, early_stopping=early_stopping, metrics=metrics,
+        params=params, early_stopping=early_stopping, metrics=metrics, class_weight=class_weight,
     )  # fmt: skip
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
@@ -151,9 +155,12 @@ def fit(
     reason = StopReason.COMPLETE if epoch == program.epochs else StopReason.INTERRUPTED
     run = to_run(state, origin, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
+        replayed = run.replay()
         warnings.warn(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
-            + "the run holds the parameters from before that step. Try a smaller learning rate or scale the data",
+            + f"the run holds the parameters from before that step. First to blame: {replayed.blame}. "
+            f"{replayed.advice} "
+            "print(run.replay()) shows the step in full",
             RuntimeWarning,
             stacklevel=2,
         )

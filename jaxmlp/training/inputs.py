@@ -1,5 +1,6 @@
 """What ``fit`` is given, checked on the host and brought to the device."""
 
+import dataclasses
 import functools
 import math
 import warnings
@@ -23,13 +24,14 @@ def prepare(
     data: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None,
     key: Any,
     validation: Any,
     hyper: Any,
     params: Params,
     early_stopping: EarlyStopping | None,
     metrics: Mapping[str, Metric] | None,
+    class_weight: Mapping[int, float] | str | None = None,
 ) -> tuple[Program, Inputs, Params]:
     """Check all that ``fit`` is given and sort it into structure (the program) and data (its inputs)."""
     checks.random_key("key", key)
@@ -39,6 +41,8 @@ def prepare(
     if params is not None:
         params = _params(made, params)
     train = _rows(made, params, "", data)
+    if class_weight is not None:
+        train = train._replace(weight=_weight_by_class(train, class_weight))
     held_out = None
     if validation is not None:
         held_out = _rows(made, params, "validation ", validation, features=train.x.shape[1:])
@@ -89,12 +93,39 @@ def _weight(name: str, values: Any, rows: int) -> jax.Array:
     return checks.to_floats(name, weight)
 
 
+def _weight_by_class(rows: Batch, class_weight: Mapping[int, float] | str) -> jax.Array:
+    """Multiply the weight of each row by that of its class."""
+    if isinstance(rows.y, Mapping) or (rows.y.ndim == 2 and rows.y.shape[1] > 1):
+        raise ValueError(
+            "class_weight is for one label a row, but y holds several numbers; give weights of rows instead"
+        )
+    labels, places = np.unique(np.asarray(rows.y).reshape(-1), return_inverse=True)
+    if class_weight == "balanced":
+        of_labels = len(places) / (len(labels) * np.bincount(places))
+    elif isinstance(class_weight, Mapping):
+        for label, value in class_weight.items():
+            if label not in labels:
+                raise ValueError(f"class_weight has the class {label!r}, which is not in y; y has {labels.tolist()}")
+            checks.in_range(f"class_weight[{label!r}]", value, "[0, inf)")
+        of_labels = np.array([class_weight.get(label, 1.0) for label in labels.tolist()], float)
+    else:
+        raise TypeError(f"class_weight is {class_weight!r}; give 'balanced', or numbers by class such as {{1: 5.0}}")
+    weight = np.ones(len(places)) if rows.weight is None else np.asarray(rows.weight)
+    return _weight("class_weight times weight", of_labels[places] * weight, len(places))
+
+
 def _rule(early_stopping: EarlyStopping | None) -> EarlyStopping | None:
     """Return the rule with numbers of fixed types, so that no other type of number compiles anew."""
     if early_stopping is None:
         return None
-    patience, min_delta = early_stopping.patience, early_stopping.min_delta
-    return EarlyStopping(jnp.asarray(patience, jnp.int32), jnp.asarray(min_delta, jnp.zeros(()).dtype))
+    floats, target = jnp.zeros(()).dtype, early_stopping.target
+    return dataclasses.replace(
+        early_stopping,
+        patience=jnp.asarray(early_stopping.patience, jnp.int32),
+        ignore=jnp.asarray(early_stopping.ignore, jnp.int32),
+        min_delta=jnp.asarray(early_stopping.min_delta, floats),
+        target=None if target is None else jnp.asarray(target, floats),
+    )
 
 
 def _outputs(recipe: Recipe, params: Params, x: jax.Array) -> int | dict[str, int]:
@@ -141,7 +172,9 @@ def _hyper(hyper: Any) -> Any:
     return jax.tree.map(float, hyper)
 
 
-def _batch_size(batch_size: int, n: int) -> int:
+def _batch_size(batch_size: int | None, n: int) -> int:
+    if batch_size is None:
+        return n
     batch_size = checks.whole_number("batch_size", batch_size, 1)
     if batch_size > n:
         warnings.warn(

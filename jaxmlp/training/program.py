@@ -10,6 +10,7 @@ carried, so the result does not depend on where the host pauses the run.
 """
 
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.training.state import (
     DIVERGED,
+    REACHED,
     RUNNING,
     STOPPED_EARLY,
     Inputs,
@@ -44,7 +46,7 @@ def make_run(
     recipe: AnyRecipe,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None,
     early_stopping: EarlyStopping | None = None,
     metrics: Mapping[str, Metric] | None = None,
 ) -> Callable[..., RunState]:
@@ -59,7 +61,7 @@ def make_run(
     Args:
         recipe: what is trained, and how; or a function from ``hyper`` to it.
         epochs: how many at most, at least 1.
-        batch_size: rows of a step, at least 1; at most all are taken.
+        batch_size: rows of a step, at least 1; at most all are taken, as they are for None.
         early_stopping: when to stop; None runs all epochs.
         metrics: what to compute after each epoch, by name.
 
@@ -85,7 +87,7 @@ def make_run(
     program = Program(
         recipe=recipe,
         epochs=checks.whole_number("epochs", epochs, 1),
-        batch_size=checks.whole_number("batch_size", batch_size, 1),
+        batch_size=sys.maxsize if batch_size is None else checks.whole_number("batch_size", batch_size, 1),
         metrics=tuple((metrics or {}).items()),
     )
 
@@ -113,7 +115,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         opt_state=opt_state,
         loss=jnp.zeros(()),
         best_params=params,
-        best_value=jnp.full((), jnp.inf),
+        best_cost=jnp.full((), jnp.inf),
         best_epoch=zero,
         stopping=inputs.early_stopping.init() if inputs.early_stopping is not None else None,
         stop=jnp.full((), RUNNING, jnp.int32),
@@ -213,21 +215,24 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
     if inputs.validation is not None or program.metrics:
         measured = evaluate(recipe, params, getattr(inputs, of), program.metrics)
         values = {f"{of}/{name}": value for name, value in measured.items()} | values
-    value = values[f"{of}/loss"].astype(state.best_value.dtype)
-    better = value < state.best_value
-    stopping, stop = state.stopping, jnp.zeros((), bool)
-    if inputs.early_stopping is not None and stopping is not None:
-        stopping, stop = inputs.early_stopping.update(value, stopping)
+    rule = inputs.early_stopping
+    value = values[f"{of}/{rule.metric if rule else 'loss'}"].astype(state.best_cost.dtype)
+    cost = rule.cost(value) if rule else value
+    better = cost < state.best_cost
+    stopping, stop = state.stopping, state.stop
+    if rule is not None and stopping is not None:
+        stopping, waited_enough = rule.update(value, stopping)
+        stop = jnp.where(rule.reached(value), REACHED, jnp.where(waited_enough, STOPPED_EARLY, stop))
     return state._replace(
         epoch=state.epoch + 1,
         step=jnp.zeros_like(state.step),
         stride=jnp.full_like(state.stride, steps_per_epoch(program, inputs)),
         loss=jnp.zeros_like(state.loss),
         best_params=jax.tree.map(functools.partial(jnp.where, better), params, state.best_params),
-        best_value=jnp.where(better, value, state.best_value),
+        best_cost=jnp.where(better, cost, state.best_cost),
         best_epoch=jnp.where(better, state.epoch + 1, state.best_epoch),
         stopping=stopping,
-        stop=jnp.where(stop, STOPPED_EARLY, state.stop),
+        stop=stop,
         history={
             name: entries.at[state.epoch].set(values[name].astype(entries.dtype))
             for name, entries in state.history.items()

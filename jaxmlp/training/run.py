@@ -17,7 +17,8 @@ from jaxmlp.mlp import MLP
 from jaxmlp.training import kernel, saving
 from jaxmlp.training.program import advance, start
 from jaxmlp.training.recipe import resolve
-from jaxmlp.training.state import DIVERGED, RUNNING, STOPPED_EARLY, Inputs, Program, RunState, history_names
+from jaxmlp.training.replay import Replay, replay
+from jaxmlp.training.state import DIVERGED, REACHED, RUNNING, STOPPED_EARLY, Inputs, Program, RunState, history_names
 from jaxmlp.types import Params
 
 
@@ -26,7 +27,8 @@ class StopReason(enum.Enum):
 
     RUNNING = "is still running"
     COMPLETE = "all epochs were run"
-    STOPPED_EARLY = "stopped early, with no better loss for `patience` epochs in a row"
+    STOPPED_EARLY = "stopped early, with nothing better for `patience` epochs in a row"
+    REACHED = "reached its target"
     DIVERGED = "diverged, the loss or the parameters being no longer finite"
     INTERRUPTED = "interrupted by Ctrl-C"
 
@@ -47,7 +49,8 @@ class Run:
     Attributes:
         params: the last parameters; if the run diverged, the last before it did. Where the optimizer averages
             (``regularizers.ema``, Schedule-Free), the average; the point itself is ``state.params``.
-        best_params: those with the lowest validation loss (training loss where there is no validation data).
+        best_params: those with the lowest validation loss (training loss where there is no validation data), or with
+            the best of what early stopping watches.
         history: for each of "train/loss", "validation/loss" and the metrics an array of shape (epochs,).
             "train/loss" is the mean over the steps of the epoch, as they were made: dropout on, parameters
             on the move. The others are measured after the epoch.
@@ -87,7 +90,15 @@ class Run:
             OSError: the file cannot be written.
 
         Example:
-            >>> # run.save("run.npz")
+            >>> import tempfile
+            >>> from jaxmlp import losses, optimizers, training
+            >>> x = jnp.linspace(-1, 1, 8)[:, None]
+            >>> recipe = training.Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.1), losses.squared_error)
+            >>> options = {"batch_size": 4, "key": jax.random.key(0)}
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     training.fit(recipe, (x, 3 * x), epochs=2, **options).save(f"{folder}/run.npz")
+            ...     print(training.fit(recipe, (x, 3 * x), epochs=5, resume=f"{folder}/run.npz", **options).epochs)
+            5
         """
         saving.save(path, self.state, saving.describe(self.origin.program, self.origin.inputs))
 
@@ -106,7 +117,13 @@ class Run:
             ValueError: the run has not come that far.
 
         Example:
-            >>> # run.at(run.best_epoch).params equal run.best_params
+            >>> from jaxmlp import losses, optimizers, training
+            >>> x = jnp.linspace(-1, 1, 8)[:, None]
+            >>> recipe = training.Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.1), losses.squared_error)
+            >>> options = {"batch_size": 4, "key": jax.random.key(0)}
+            >>> run = training.fit(recipe, (x, 3 * x), epochs=5, **options)
+            >>> run.at(2).epochs, run.at(run.best_epoch).params[0].w == run.best_params[0].w
+            (2, Array([[ True]], dtype=bool))
         """
         epoch = checks.whole_number("epoch", epoch, 0)
         if epoch > self.epochs:
@@ -122,6 +139,25 @@ class Run:
             state = compiled_start(program, inputs, params)
         state = compiled_advance(self.origin)(program, inputs, state, epoch)
         return to_run(state._replace(stop=jnp.full_like(state.stop, RUNNING)), self.origin, 0.0, 0.0)
+
+    def replay(self) -> Replay:
+        """Take the step that the run stands before again, eagerly and layer by layer, to see where it went wrong.
+
+        Returns:
+            The ``Replay``; printed, a table of all that was computed, below a verdict: the stage, the layer and the
+            rows of the data with the first numbers that are not finite. For a run that has not diverged it is the step
+            that would come next.
+
+        Example:
+            >>> from jaxmlp import losses, optimizers, training
+            >>> x = jnp.linspace(-1, 1, 8)[:, None]
+            >>> recipe = training.Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.1), losses.squared_error)
+            >>> options = {"batch_size": 4, "key": jax.random.key(0)}
+            >>> replayed = training.fit(recipe, (x, 3 * x), epochs=5, **options).replay()
+            >>> print(replayed.verdict)
+            Epoch 6, step 1: all numbers are finite.
+        """
+        return replay(self.origin.program, self.origin.inputs, self.state)
 
     def __repr__(self) -> str:
         """Say in a sentence what came out."""
@@ -165,7 +201,12 @@ def to_run(
 ) -> Run:
     """Lay out where the program stands; ``otherwise`` is why it ended, if it has not ended itself."""
     epochs = int(state.epoch)
-    reason = {DIVERGED: StopReason.DIVERGED, STOPPED_EARLY: StopReason.STOPPED_EARLY}.get(int(state.stop), otherwise)
+    reasons = {
+        DIVERGED: StopReason.DIVERGED,
+        STOPPED_EARLY: StopReason.STOPPED_EARLY,
+        REACHED: StopReason.REACHED,
+    }
+    reason = reasons.get(int(state.stop), otherwise)
     names = history_names(origin.program, origin.inputs)
     return Run(
         params=chains.evaluation_params(state.opt_state, state.params),

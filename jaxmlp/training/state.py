@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxmlp import checks
 from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
 from jaxmlp.training.fingerprint import fingerprint
 from jaxmlp.training.recipe import AnyRecipe
 from jaxmlp.types import Batch, Key, Metric, Params
 
-RUNNING, STOPPED_EARLY, DIVERGED = range(3)
+RUNNING, STOPPED_EARLY, DIVERGED, REACHED = range(4)
 """Values of ``RunState.stop``; a run that is still RUNNING after its last epoch is complete."""
 
 
@@ -72,12 +73,12 @@ class RunState(NamedTuple):
             did. Where the optimizer averages, ``chains.evaluation_params(opt_state, params)`` is the average.
         opt_state: the optimizer's state.
         loss: sum of the losses in the epoch that has begun, each step's weighing as much as its rows.
-        best_params: parameters after the epoch with the lowest validation loss (training loss where there is
-            no validation data); where the optimizer averages, the average.
-        best_value: that loss.
+        best_params: parameters after the best epoch: that of the lowest validation loss (training loss where there
+            is no validation data), or of what early stopping watches; where the optimizer averages, the average.
+        best_cost: that loss, or what is watched, with its sign changed where larger is better.
         best_epoch: that epoch, counted from 1; 0 if there was none.
         stopping: state of the early-stopping rule.
-        stop: 0 while running or complete, 1 stopped early, 2 diverged.
+        stop: 0 while running or complete, 1 stopped early, 2 diverged, 3 has reached its target.
         history: for each name one number per epoch, NaN for those not run; shape (epochs,).
     """
 
@@ -88,7 +89,7 @@ class RunState(NamedTuple):
     opt_state: Params
     loss: Float[Array, ""]
     best_params: Params
-    best_value: Float[Array, ""]
+    best_cost: Float[Array, ""]
     best_epoch: Int[Array, ""]
     stopping: EarlyStoppingState | None
     stop: Int[Array, ""]
@@ -127,3 +128,5 @@ def refuse_other_types(early_stopping: Any, metrics: Any) -> None:
         raise TypeError(f"metrics is {metrics!r}; give functions by name, such as {{'accuracy': accuracy}}")
     if metrics is not None and "loss" in metrics:
         raise ValueError("metrics has the name 'loss', which the history already holds; give it another name")
+    if early_stopping is not None:
+        checks.one_of("early_stopping.metric", early_stopping.metric, ("loss", *(metrics or {})))
