@@ -3,8 +3,6 @@
 import functools
 import importlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -219,16 +217,6 @@ def test_memory_counts_the_rows_at_least(tmp_path):
 def test_a_process_that_fails_is_said(tmp_path):
     with pytest.raises(RuntimeError, match=r"jaxmlp failed in a process of its own:[\s\S]*task.json"):
         fresh.train(peers.OURS, tmp_path)
-
-
-def test_a_benchmark_runs_as_a_command(tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    command = [sys.executable, "-m", "experiments.benchmarks.width_scaling", "--smoke", "--widths", "4"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stderr
-    assert saved(tmp_path)["config"]["widths"] == [4]
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))

@@ -17,7 +17,7 @@ import mutants
 import pytest
 
 import jaxmlp
-from jaxmlp.training import Run
+from jaxmlp.training import Replay, Run
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(ROOT.glob("jaxmlp/**/*.py"))
@@ -207,7 +207,7 @@ def is_record(thing):
     methods_of_its_own = [n for n in vars(thing) if not n.startswith("_") and inspect.isroutine(vars(thing)[n])]
     is_state = issubclass(thing, tuple) and thing.__name__.endswith("State")  # its methods have their own examples
     is_tuple = is_state or (issubclass(thing, tuple) and not methods_of_its_own)
-    return is_tuple or issubclass(thing, enum.Enum) or getattr(thing, "_is_protocol", False) or thing is Run
+    return is_tuple or issubclass(thing, enum.Enum) or getattr(thing, "_is_protocol", False) or thing in (Replay, Run)
 
 
 @pytest.mark.parametrize("name", sorted(set(THINGS) - DESCRIBED))

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -69,21 +70,16 @@ def test_a_run_that_was_saved_and_goes_on_equals_one_that_was_not(name, tmp_path
 
 
 def test_it_does_so_in_another_process(tmp_path):
-    program = f"""
-        import os, sys
-        import jax
-        sys.path.insert(0, {sys.path[0]!r})
+    program = """
+        import sys
         import test_saving as here
         resumed = here.fit(here.RECIPE, here.DATA, epochs=100, resume=sys.argv[1] + "/run.npz", **here.OPTIONS)
         resumed.save(sys.argv[1] + "/all.npz")
     """
     whole = fit(RECIPE, DATA, epochs=100, **OPTIONS)
     fit(RECIPE, DATA, epochs=37, **OPTIONS).save(tmp_path / "run.npz")
-    subprocess.run(
-        [sys.executable, "-c", "import conftest\n" + textwrap.dedent(program), str(tmp_path)],
-        check=True,
-        cwd=sys.path[0],
-    )
+    command = [sys.executable, "-c", "import conftest\n" + textwrap.dedent(program), str(tmp_path)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parent)
     saved, _ = archive.read(tmp_path / "all.npz")
     assert [np.asarray(leaf).tobytes() for leaf in saved.values()] == by_value(whole.state)
 

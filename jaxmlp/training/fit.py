@@ -101,6 +101,7 @@ def fit(
         UserWarning: ``batch_size`` exceeds the rows.
 
     Example:
+        >>> import numpy as np
         >>> from jaxmlp import losses, metrics, optimizers, training
         >>> from jaxmlp.mlp import MLP
         >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
