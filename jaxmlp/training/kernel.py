@@ -37,8 +37,8 @@ MOST_NUMBERS = 200_000
 MOST_REDUCED = 3_000
 """The size of the largest array that is summed up, or whose maximum is taken; XLA hands larger ones to a library."""
 
-NARROW = 16
-"""Rows shorter than this do not fill the vector registers: where the columns do, the product is computed turned."""
+NARROW = 17
+"""Rows shorter than this do not go through the vector registers; where the columns do, a product is computed turned."""
 
 OUTER_PRODUCTS = 4
 """How many outer products are added up at once, before the sum is written back."""
