@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn import preprocessing
 from sklearn.datasets import load_iris
 
@@ -117,28 +116,3 @@ class TestSplit:
     def test_unequal_arrays_get_a_sentence(self):
         with pytest.raises(ValueError, match=r"arrays\[0\] has 6 rows and arrays\[1\] has 5"):
             data.split((np.arange(6), np.arange(5)), (0.5, 0.5), key=KEY)
-
-
-class TestOrder:
-    @pytest.mark.parametrize("n", [*range(1, 27), 36, 37, 63, 64, 65, 1000, 4097, 100_003])
-    def test_holds_every_row_once(self, n):
-        order = jax.jit(data.order, static_argnums=1)(jax.random.key(n), n)
-        assert order.dtype == jnp.int32
-        np.testing.assert_array_equal(np.sort(order), np.arange(n))
-
-    @pytest.mark.parametrize("n", [5, 23, 64, 100])
-    def test_places_and_neighbours_are_uniform(self, n):
-        keys = 50_000 if n == 5 else 4000  # with 8 rounds instead of 12 the places of 5 rows are uneven
-        orders = np.asarray(jax.vmap(lambda k: data.order(k, n))(jax.random.split(jax.random.key(7), keys)))
-        places, neighbours = np.zeros((n, n)), np.zeros((n, n))
-        np.add.at(places, (np.tile(np.arange(n), keys), orders.ravel()), 1)
-        np.add.at(neighbours, (orders[:, :-1].ravel(), orders[:, 1:].ravel()), 1)
-        others = neighbours[~np.eye(n, dtype=bool)]
-        for counts, freedom in ((places, (n - 1) ** 2), (others, n * (n - 1) - 1)):
-            chi2 = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
-            assert 1e-4 < stats.chi2.sf(chi2, freedom) < 1 - 1e-4
-
-    def test_other_keys_give_other_orders(self):
-        keys = jax.random.split(jax.random.key(0), 50)
-        orders = jax.vmap(lambda key: data.order(key, 20))(keys)
-        assert len({tuple(order) for order in orders.tolist()}) == 50
