@@ -2,16 +2,21 @@
 
 optax's ``chain`` hides its links, but its state is a tuple of theirs, in order, and every state here has a type of
 its own. From that it can be known before training whether a chain stands in an order that is known to be wrong,
-and where a run is to be evaluated.
+and later where a run is to be evaluated, and how large its steps are.
 """
 
 import enum
 import itertools
+import math
 import operator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Array, Float
 
 from jaxmlp import optimizers, regularizers, schedules
 from jaxmlp.types import Params
@@ -153,6 +158,56 @@ def evaluation_params(opt_state: Params, params: Params) -> Params:
             )
         at, averaged = new, list(map(operator.or_, changed, averaged))
     return at
+
+
+def learning_rates(opt_state: Params) -> tuple[Float[Array, "..."], ...]:
+    """Return the learning rates that the last step was made with; before any step, those of the first.
+
+    They stand in the states of ``sgd``, which ends most methods, of Schedule-Free, of ``optax.inject_hyperparams``
+    and of optax's line searches. The scale of ``reduce_on_plateau``, ours or optax's, is multiplied in.
+
+    Args:
+        opt_state: the state of the optimizer, or of a chain with one in it.
+
+    Returns:
+        Scalars in the chain's order, those of ``optax.partition`` in the order of its labels; none for a method that
+        keeps no rate in its state, such as ``optax.adam``.
+
+    Example:
+        >>> transform = optax.chain(optimizers.adam(optax.linear_schedule(0.1, 0.0, 10)), schedules.reduce_on_plateau())
+        >>> theta = jnp.ones(2)
+        >>> state = transform.init(theta)
+        >>> for _ in range(6):
+        ...     _, state = transform.update(theta, state, theta, value=1.0)
+        >>> learning_rates(state)  # the sixth step was that of count 5
+        (Array(0.05, dtype=float32),)
+    """
+    rates, scale = _rates(opt_state)
+    return tuple(scale * rate for rate in rates)
+
+
+def _rates(state: Any) -> tuple[list[Array], Array | int]:
+    """Return the rates in a part of a state, and what it scales the updates of the whole chain by."""
+    if isinstance(state, schedules.PlateauState | optax.contrib.ReduceLROnPlateauState):
+        return [], jnp.asarray(state.scale, float)
+    if _is_rate(getattr(state, "learning_rate", None)):
+        return [jnp.asarray(state.learning_rate, float)], 1
+    if isinstance(state, optax.MaskedState):  # what scales some of the parameters leaves the other rates as they are
+        rates, scale = _rates(state.inner_state)
+        return [scale * rate for rate in rates], 1
+    if jax.tree_util.treedef_is_leaf(jax.tree.structure(state)):
+        return [], 1
+    # As jit has them: a dict comes out of it with its keys in order.
+    parts = list(map(_rates, jax.tree.leaves(state, is_leaf=lambda node: node is not state)))
+    rates = [rate for of_part, _ in parts for rate in of_part]
+    injected = getattr(state, "hyperparams", None)
+    if not rates and isinstance(injected, Mapping) and _is_rate(injected.get("learning_rate")):
+        rates = [jnp.asarray(injected["learning_rate"], float)]
+    return rates, math.prod(scale for _, scale in parts)
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray | float)
 
 
 class _Link(NamedTuple):

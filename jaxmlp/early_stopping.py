@@ -17,17 +17,17 @@ from jaxmlp.types import Scalar, like
 
 
 class EarlyStoppingState(NamedTuple):
-    """What the rule remembers from epoch to epoch."""
+    """What the rule remembers from one evaluated epoch to the next."""
 
     reference: Float[Array, ""]  # the value to be beaten; with its sign changed where larger is better
-    waited: Int[Array, ""]  # epochs in a row that did not beat it
+    waited: Int[Array, ""]  # values in a row that did not beat it
     seen: Int[Array, ""]  # epochs in all
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """Stop after ``patience`` epochs in a row without an improvement.
+    """Stop after ``patience`` evaluations in a row without an improvement: one after each epoch, unless told otherwise.
 
         value < reference - min_delta   ->   reference = value, waited = 0
         otherwise                       ->   waited = waited + 1; stop when waited = patience
@@ -36,11 +36,12 @@ class EarlyStopping:
     scikit-learn's count see ``from_scikit_learn``.
 
     Attributes:
-        patience: epochs to wait, at least 1.
+        patience: evaluations to wait, at least 1: epochs, unless ``fit`` is told to evaluate every so many of them.
         min_delta: how much better a value must be to count, at least 0, in units of the value.
         metric: what is watched: "loss", or the name of one of the metrics. It also decides which epoch is the best.
         mode: "min" where smaller is better, "max" where larger is.
-        ignore: the first epochs, which are not waited through, at least 0; they may still be the best.
+        ignore: the first epochs, at least 0, which are not waited through; they may still be the best. Unlike
+            patience they are epochs, however few of them are evaluated.
         target: stop as soon as the value is as good as this; None for no such thing.
         creeping: whether improvements smaller than ``min_delta`` move the reference, though they do not count.
 
@@ -115,12 +116,15 @@ class EarlyStopping:
         zero = jnp.zeros((), jnp.int32)
         return EarlyStoppingState(reference=jnp.full((), jnp.inf), waited=zero, seen=zero)
 
-    def update(self, value: Float[Array, ""], state: EarlyStoppingState) -> tuple[EarlyStoppingState, Bool[Array, ""]]:
-        """Take in the value of one more epoch.
+    def update(
+        self, value: Float[Array, ""], state: EarlyStoppingState, epochs: int = 1
+    ) -> tuple[EarlyStoppingState, Bool[Array, ""]]:
+        """Take in the value of one more evaluation.
 
         Args:
             value: what is watched, such as the validation loss; a scalar.
-            state: from ``init`` or the epoch before.
+            state: from ``init`` or the evaluation before.
+            epochs: how many have passed since then, a whole number of at least 1.
 
         Returns:
             The new state, and whether to stop now for want of improvement.
@@ -131,7 +135,7 @@ class EarlyStopping:
             >>> print(state.reference, state.waited, stop)
             -0.5 0 False
         """
-        seen = state.seen + 1
+        seen = state.seen + epochs
         cost = self.cost(value.astype(state.reference.dtype))
         better = cost < state.reference - like(self.min_delta, cost)
         kept = jnp.fmin(cost, state.reference) if self.creeping else state.reference

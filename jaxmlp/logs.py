@@ -49,8 +49,8 @@ class CSV(_Log):
     """Write one line per epoch to a file of comma-separated values.
 
     The columns are ``epoch``, counted from 1, and the names of the history; ``name[0]``, ``name[1]``, ... where it has
-    a number per layer. Numbers read back exactly, and NaN is ``nan``. Each call appends the new epochs, so
-    ``tail -f`` can follow the file.
+    a number per layer. Numbers read back exactly, and NaN, as of what was not measured, is an empty cell. Each call
+    appends the new epochs, so ``tail -f`` can follow the file.
 
     The first call writes all epochs of the history. Where the file has them already they stay as they are, and later
     ones, of a run that was resumed from an earlier epoch, go. A file whose header or first epoch is not this run's is
@@ -83,7 +83,8 @@ class CSV(_Log):
 
     def _write(self, columns: dict[str, NDArray[Any]], start: int, stop: int) -> None:
         start = start if self._path.exists() else 0  # a file that was taken away is written anew
-        rows = zip(range(start + 1, stop + 1), *(c[start:stop].tolist() for c in columns.values()), strict=True)
+        cells = (["" if math.isnan(v) else v for v in c[start:stop].tolist()] for c in columns.values())
+        rows = zip(range(start + 1, stop + 1), *cells, strict=True)
         if start:
             with self._path.open("ab") as file:
                 file.write(_text(rows))

@@ -159,8 +159,9 @@ class MLP:
             key: switches dropout on.
 
         Yields:
-            The place of a layer in ``params``; "weighted sums", "activations" or "activations after dropout" of a
-            hidden layer, "outputs" of the last; and their values, of shape (..., units).
+            The place of a layer in ``params``; "weighted sums", "normalized sums", "activations" or "activations
+            after dropout" of a hidden layer, as far as it has them, "outputs" of the last; and their values, of shape
+            (..., units).
 
         Raises:
             TypeError: ``x`` is no array of JAX or NumPy.
@@ -182,7 +183,11 @@ class MLP:
         z = self._weighted_sums(0, params[0], x)
         for i, layer in enumerate(params[:-1]):
             yield i, "weighted sums", z
-            a = self._activate(i, layer, z)
+            entering = z
+            if self._normalization is not None:
+                entering = self._normalization.apply(layer.normalization, z)
+                yield i, "normalized sums", entering
+            a = self._activate(i, layer, entering)
             yield i, "activations", a
             if keys is not None:
                 drop = alpha_dropout if base(self.hidden_activations[i]) is selu else dropout
@@ -294,10 +299,8 @@ class MLP:
         return z + jnp.broadcast_to(b, z.shape)
 
     def _activate(self, i: int, layer: Any, z: Array) -> Array:
-        """Compute what hidden layer i makes of its weighted sums: normalize and activate."""
-        normalization, activation = self._normalization, self.hidden_activations[i]
-        if normalization is not None:
-            z = normalization.apply(layer.normalization, z)
+        """Compute the activations of hidden layer i."""
+        activation = self.hidden_activations[i]
         return activation.apply(layer.activation, z) if isinstance(activation, Parametric) else activation(z)
 
     def _by_head(self, outputs: Array) -> Outputs:

@@ -25,9 +25,10 @@ from jaxmlp.types import Params, Scalar, Schedule, floats, like, value_at, wide
 
 
 class ScheduleFreeState(NamedTuple):
-    """Steps made, largest rate, sum of the weights, the points x and z in float32 at least, the direction's state."""
+    """Steps made, rates, sum of the weights, the points x and z in float32 at least, the direction's state."""
 
     count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, though tuples have a method count
+    learning_rate: Float[Array, ""]  # of the last step; at first, of the next
     largest_rate: Float[Array, ""]
     total: Float[Array, ""]
     x: Params
@@ -176,10 +177,11 @@ def schedule_free(
     inner = optax.with_extra_args_support(direction)
 
     def init(params: Params) -> ScheduleFreeState:
-        zero = jnp.zeros(())
-        # Two copies, so that both may be donated.
+        count = jnp.zeros((), jnp.int32)
+        eta = jnp.array(value_at(learning_rate, count), float, copy=True)
+        # Copies and zeros apart, so that all may be donated, but not with them what they were given as.
         x, z = (jax.tree.map(lambda p: jnp.array(wide(p), copy=True), params) for _ in range(2))
-        return ScheduleFreeState(jnp.zeros((), jnp.int32), zero, zero, x, z, inner.init(params))
+        return ScheduleFreeState(count, eta, jnp.zeros(()), jnp.zeros(()), x, z, inner.init(params))
 
     def update(
         updates: Params, state: ScheduleFreeState, params: Params = None, **extra: Any
@@ -201,7 +203,8 @@ def schedule_free(
 
         z = jax.tree.map(lambda z, d: z - like(eta, z) * d.astype(z.dtype), state.z, d)
         x = jax.tree.map(average, state.x, z)
-        state = ScheduleFreeState(optax.safe_increment(state.count), largest_rate, total, x, z, direction_state)
+        count, eta = optax.safe_increment(state.count), jnp.array(eta, float, copy=True)
+        state = ScheduleFreeState(count, eta, largest_rate, total, x, z, direction_state)
         return jax.tree.map(step, x, z, params, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)

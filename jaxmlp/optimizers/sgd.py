@@ -8,16 +8,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxmlp import checks
 from jaxmlp.types import Params, Scalar, Schedule, floats, like, value_at
 
 
 class SGDState(NamedTuple):
-    """The number of steps made, which a schedule asks for."""
+    """The number of steps made, which a schedule asks for, and the rate of the last one (at first, of the next)."""
 
     count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, though tuples have a method count
+    learning_rate: Float[Array, ""]
 
 
 def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:
@@ -46,13 +47,15 @@ def sgd(learning_rate: Scalar | Schedule) -> optax.GradientTransformation:
 
     def init(params: Params) -> SGDState:
         del params
-        return SGDState(count=jnp.zeros((), jnp.int32))
+        count = jnp.zeros((), jnp.int32)
+        # A copy, here and below, so that a state may be donated, but not with it what the rate was given as.
+        return SGDState(count, jnp.array(value_at(learning_rate, count), float, copy=True))
 
     def update(updates: Params, state: SGDState, params: Params = None) -> tuple[Params, SGDState]:
         if params is not None:
             checks.same_structure(updates=updates, params=params)
         eta = value_at(learning_rate, state.count)
         updates = jax.tree.map(lambda g: like(-eta, floats(g)) * floats(g), updates)
-        return updates, SGDState(count=optax.safe_increment(state.count))
+        return updates, SGDState(optax.safe_increment(state.count), jnp.array(eta, float, copy=True))
 
     return optax.GradientTransformation(init, update)

@@ -4,15 +4,11 @@ The host only pauses between chunks, to show progress and to hear Ctrl-C; where 
 the result.
 """
 
-import contextlib
+import functools
 import os
-import signal
-import sys
-import threading
 import time
-import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -20,18 +16,13 @@ import jax.numpy as jnp
 
 from jaxmlp import archive, checks
 from jaxmlp.early_stopping import EarlyStopping
-from jaxmlp.training import saving
+from jaxmlp.training import host, saving
 from jaxmlp.training.inputs import prepare
+from jaxmlp.training.program import start
 from jaxmlp.training.recipe import AnyRecipe
 from jaxmlp.training.run import Origin, Run, StopReason, compiled_advance, compiled_start, to_run
-from jaxmlp.training.state import RUNNING, RunState
+from jaxmlp.training.state import RUNNING, RunState, history_names
 from jaxmlp.types import Key, Metric, Params
-
-SECONDS_PER_SAVE = 30.0
-"""How much of a run may be lost with the machine."""
-
-SECONDS_PER_CHUNK = 0.2
-"""How long the host leaves the program alone: short enough for a lively progress bar and a prompt Ctrl-C."""
 
 
 def fit(
@@ -47,6 +38,8 @@ def fit(
     early_stopping: EarlyStopping | None = None,
     metrics: Mapping[str, Metric] | None = None,
     class_weight: Mapping[int, float] | str | None = None,
+    evaluate_every: int = 1,
+    watch: bool | int = False,
     progress: bool = True,
     chunk: int | None = None,
     callback: Callable[[int, Run], object] | None = None,
@@ -67,7 +60,7 @@ def fit(
         epochs: how many at most, at least 1.
         batch_size: rows of a step, at least 1; None takes all of them at every step, as ``optax.lbfgs`` wants.
         key: a random key; it decides the first parameters, the order of the rows and the dropout masks.
-        validation: (x, y) or (x, y, weight) to evaluate after each epoch.
+        validation: (x, y) or (x, y, weight) to evaluate after each epoch, or every so many of them.
         hyper: a pytree of numbers that the recipe is a function of.
         params: parameters to begin with, a pytree of arrays; drawn by the net unless given.
         early_stopping: when to stop, judged by the loss or a metric on the validation data (on the training data
@@ -77,6 +70,14 @@ def fit(
         class_weight: how much the rows of a class count, by label, 1 where none is given; or "balanced", by which all
             classes count alike: rows / (classes * rows of the class), as in scikit-learn. It multiplies the weights of
             the rows that are trained on; what is validated on is left as it is.
+        evaluate_every: epochs from one evaluation to the next, at least 1 and at most ``epochs``. Only the epochs that
+            are multiples of it have a validation loss and metrics in the history, the others NaN; may be the best; and
+            are seen by early stopping, whose patience then counts evaluations, but whose ``ignore`` epochs.
+        watch: whether to record in the history how training itself is doing: learning rate, gradient norm, size of the
+            updates, dead and saturated units (``training.watch`` defines them), measured after an epoch on one batch.
+            A whole number is the epochs from one measurement to the next, with NaN between; True measures after
+            every epoch, or where epochs are short after the first and then once in 200 steps, which takes less than 5
+            percent of the time.
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         chunk: epochs from one look of the host to the next; chosen by time unless given.
         callback: called after each chunk with the number of epochs run and the run so far, which is a copy to keep,
@@ -118,6 +119,7 @@ def fit(
     program, inputs, params = prepare(
         recipe, data, epochs=epochs, batch_size=batch_size, key=key, validation=validation, hyper=hyper,
         params=params, early_stopping=early_stopping, metrics=metrics, class_weight=class_weight,
+        evaluate_every=evaluate_every, watch=watch,
     )  # fmt: skip
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
@@ -134,16 +136,16 @@ def fit(
     compile_seconds = time.perf_counter() - began
 
     began = saved = time.perf_counter()
-    with _interruptible() as interrupted, _progress_bar(progress, program.epochs) as bar:
+    with host.interruptible() as interrupted, host.progress_bar(progress, program.epochs, "epoch") as bar:
         epoch, pace = int(state.epoch), 1
         while epoch < program.epochs and int(state.stop) == RUNNING and not interrupted.is_set():
             chunk_began = time.perf_counter()
             state = advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
-            bar(epoch, state)
-            pace = _next_pace(pace, ran, time.perf_counter() - chunk_began)
-            if save is not None and time.perf_counter() - saved > SECONDS_PER_SAVE:
+            bar(epoch, functools.partial(_latest, origin, state, epoch))
+            pace = host.next_pace(pace, ran, time.perf_counter() - chunk_began)
+            if save is not None and time.perf_counter() - saved > host.SECONDS_PER_SAVE:
                 saving.save_next(save, state, about, keep)
                 saved = time.perf_counter()
             if callback is not None:
@@ -165,7 +167,7 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
-    elif run.epochs and not run.best_epoch:
+    elif run.epochs >= program.evaluate_every and not run.best_epoch:
         warnings.warn(
             "no epoch has a finite validation loss, so best_params are those before the first epoch; "
             "scale the validation data as the training data",
@@ -181,7 +183,8 @@ def _first_state(origin: Origin, resume: Run | str | os.PathLike[str] | bool | N
     if resume is True and folder is None:
         raise ValueError("resume is True, but save is None; give the folder to go on from as save")
     if isinstance(resume, Run):
-        return saving.with_epochs(resume.state, program.epochs)
+        names = jax.eval_shape(lambda: start(program, inputs, params)).history
+        return saving.with_room(resume.state, names, program.epochs)
     if resume is True and folder is not None and archive.numbers(folder):
         return saving.load(folder, program, inputs, params)
     if isinstance(resume, str | os.PathLike):
@@ -191,52 +194,11 @@ def _first_state(origin: Origin, resume: Run | str | os.PathLike[str] | bool | N
     return compiled_start(program, inputs, params)
 
 
-def _next_pace(pace: int, ran: int, seconds: float) -> int:
-    """Return the number of epochs that should fill a chunk, growing at most fourfold."""
-    return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, and leave the second to Python; only in the main thread."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.SIG_IGN:  # as in the background of a shell script, where Ctrl-C is meant for others
-        yield interrupted
-        return
-
-    def first(number: int, frame: types.FrameType | None) -> None:
-        del number, frame
-        interrupted.set()
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, usual)
-
-
-@contextlib.contextmanager
-def _progress_bar(wanted: bool, epochs: int) -> Iterator[Any]:
-    """Yield a function that shows an epoch and its losses, or does nothing."""
-    on_screen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
-    if not (wanted and on_screen):
-        yield lambda epoch, state: None
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        yield lambda epoch, state: None
-        return
-    with tqdm(total=epochs, unit="epoch", dynamic_ncols=True) as bar:
-
-        def show(epoch: int, state: RunState) -> None:
-            shown = {name: f"{float(entries[epoch - 1]):.4g}" for name, entries in state.history.items()}
-            bar.set_postfix(shown, refresh=False)
-            bar.update(epoch - bar.n)
-
-        yield show
+def _latest(origin: Origin, state: RunState, epoch: int) -> dict[str, float]:
+    """Return the losses and metrics that were measured last."""
+    every = origin.program.evaluate_every
+    values: dict[str, float] = {}
+    for name in history_names(origin.program, origin.inputs):
+        at = epoch if name == "train/loss" else epoch // every * every
+        values |= {name: float(state.history[name][at - 1])} if at else {}
+    return values

@@ -14,8 +14,9 @@ import numpy as np
 from jaxmlp import checks, losses
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
+from jaxmlp.training import watch as watching
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
-from jaxmlp.training.state import Inputs, Program, keys_of, refuse_other_types
+from jaxmlp.training.state import Inputs, Program, evaluation_interval, keys_of, refuse_other_types
 from jaxmlp.types import Batch, Metric, Params
 
 
@@ -26,12 +27,14 @@ def prepare(
     epochs: int,
     batch_size: int | None,
     key: Any,
-    validation: Any,
-    hyper: Any,
-    params: Params,
-    early_stopping: EarlyStopping | None,
-    metrics: Mapping[str, Metric] | None,
+    validation: Any = None,
+    hyper: Any = None,
+    params: Params = None,
+    early_stopping: EarlyStopping | None = None,
+    metrics: Mapping[str, Metric] | None = None,
     class_weight: Mapping[int, float] | str | None = None,
+    evaluate_every: int = 1,
+    watch: bool | int = False,
 ) -> tuple[Program, Inputs, Params]:
     """Check all that ``fit`` is given and sort it into structure (the program) and data (its inputs)."""
     checks.random_key("key", key)
@@ -40,17 +43,20 @@ def prepare(
     made = resolve(recipe, hyper)  # from Python's numbers, which are checked
     if params is not None:
         params = _params(made, params)
-    train = _rows(made, params, "", data)
+    train = to_batch(made, params, "", data)
     if class_weight is not None:
         train = train._replace(weight=_weight_by_class(train, class_weight))
     held_out = None
     if validation is not None:
-        held_out = _rows(made, params, "validation ", validation, features=train.x.shape[1:])
+        held_out = to_batch(made, params, "validation ", validation, features=train.x.shape[1:])
+    epochs = checks.whole_number("epochs", epochs, 1)
     program = Program(
         recipe=recipe,
-        epochs=checks.whole_number("epochs", epochs, 1),
+        epochs=epochs,
         batch_size=_batch_size(batch_size, len(train.x)),
         metrics=tuple((metrics or {}).items()),
+        evaluate_every=evaluation_interval(evaluate_every, epochs),
+        watch=watching.checked(watch),
     )
     floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
     return program, Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping)), params
@@ -59,7 +65,7 @@ def prepare(
 _keys_of = jax.jit(keys_of)
 
 
-def _rows(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:
+def to_batch(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:
     """Check one data set: (x, y) or (x, y, weight)."""
     if not isinstance(rows, tuple | list) or len(rows) not in (2, 3):
         what = f"{len(rows)} parts" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"

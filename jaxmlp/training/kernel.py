@@ -13,7 +13,7 @@ operations in ``KNOWN``, on CPUs, in versions of JAX that the tests have seen. E
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -281,19 +281,3 @@ def _touch(tree: Any) -> Array:
 
 def _is_key(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
-
-
-def vector_width(widths: Sequence[int]) -> Mapping[str, int]:
-    """Return XLA's option for the width of the vector registers: the widest where they fill them, else its own choice.
-
-    Args:
-        widths: units of the hidden layers.
-
-    Returns:
-        Options for ``jax.jit``.
-
-    Example:
-        >>> vector_width([64, 64]), vector_width([20, 12])
-        ({'xla_cpu_prefer_vector_width': 512}, {})
-    """
-    return {"xla_cpu_prefer_vector_width": 512} if widths and all(width % 16 == 0 for width in widths) else {}

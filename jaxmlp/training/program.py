@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Int
 from jaxmlp import chains, checks, data
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training import kernel
+from jaxmlp.training import watch as watching
 from jaxmlp.training.evaluation import evaluate
 from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.training.state import (
@@ -32,6 +33,7 @@ from jaxmlp.training.state import (
     Inputs,
     Program,
     RunState,
+    evaluation_interval,
     history_names,
     judged_by,
     keys_of,
@@ -49,6 +51,8 @@ def make_run(
     batch_size: int | None,
     early_stopping: EarlyStopping | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    evaluate_every: int = 1,
+    watch: bool | int = False,
 ) -> Callable[..., RunState]:
     """Return the whole run as one pure function, to be jitted, vmapped or sharded as you like.
 
@@ -63,7 +67,10 @@ def make_run(
         epochs: how many at most, at least 1.
         batch_size: rows of a step, at least 1; at most all are taken, as they are for None.
         early_stopping: when to stop; None runs all epochs.
-        metrics: what to compute after each epoch, by name.
+        metrics: what to compute after each evaluated epoch, by name.
+        evaluate_every: epochs from one evaluation to the next, as for ``fit``. Under ``vmap`` all are computed.
+        watch: whether to record how training is doing, or how often, as for ``fit``. Under ``vmap`` all is computed
+            after every epoch.
 
     Returns:
         The function ``run``, whose result has arrays of shape (epochs,) in its history.
@@ -84,11 +91,14 @@ def make_run(
         ((3, 50), True)
     """
     refuse_other_types(early_stopping, metrics)
+    epochs = checks.whole_number("epochs", epochs, 1)
     program = Program(
         recipe=recipe,
-        epochs=checks.whole_number("epochs", epochs, 1),
+        epochs=epochs,
         batch_size=sys.maxsize if batch_size is None else checks.whole_number("batch_size", batch_size, 1),
         metrics=tuple((metrics or {}).items()),
+        evaluate_every=evaluation_interval(evaluate_every, epochs),
+        watch=watching.checked(watch),
     )
 
     def run(key: Key, train: Any, validation: Any = None, hyper: Any = None, params: Params = None) -> RunState:
@@ -101,12 +111,16 @@ def make_run(
 
 def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     """Return the state before the first epoch."""
+    inputs = _with_watched(program, inputs)
     recipe = resolve(program.recipe, inputs.hyper)
     if params is None:
         params = recipe.net.init(inputs.keys.init)
     opt_state = recipe.optimizer.init(params)
     chains.check_order(opt_state)
     zero = jnp.zeros((), jnp.int32)
+    names = history_names(program, inputs)
+    if program.watch:
+        names += jax.eval_shape(functools.partial(_measure, program, recipe, inputs), params, opt_state, zero)
     return RunState(
         epoch=zero,
         step=zero,
@@ -119,18 +133,24 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         best_epoch=zero,
         stopping=inputs.early_stopping.init() if inputs.early_stopping is not None else None,
         stop=jnp.full((), RUNNING, jnp.int32),
-        history={name: jnp.full((program.epochs,), jnp.nan) for name in history_names(program, inputs)},
+        history={name: jnp.full((program.epochs,), jnp.nan) for name in names},
     )
 
 
 def advance(program: Program, inputs: Inputs, state: RunState, until: Int[Array, ""] | int) -> RunState:
     """Run on until the given epoch is complete, or all are, or the run has stopped."""
-    last = jnp.minimum(until, program.epochs)
+    last, inputs = jnp.minimum(until, program.epochs), _with_watched(program, inputs)
 
     def going_on(state: RunState) -> Bool[Array, ""]:
         return (state.epoch < last) & (state.stop == RUNNING)
 
     return lax.while_loop(going_on, functools.partial(turn, program, inputs), state)
+
+
+def _with_watched(program: Program, inputs: Inputs) -> Inputs:
+    """Gather the rows that are watched, once: a ``lax.cond`` would be handed a copy of all rows."""
+    batch_size = min(program.batch_size, inputs.train.x.shape[0])
+    return inputs._replace(watched=watching.spread(inputs.train, batch_size)) if program.watch else inputs
 
 
 def turn(program: Program, inputs: Inputs, state: RunState) -> RunState:
@@ -156,7 +176,7 @@ def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState)
         i: Int[Array, ""], carry: tuple[Params, Params, Array], rows: Batch, order: Array, dropout: Key, epoch: Array
     ) -> tuple[Params, Params, Array]:
         params, opt_state, loss = carry
-        batch, counts = _gather(rows, order, i * batch_size, batch_size)
+        batch, counts = gather(rows, order, i * batch_size, batch_size)
         step = train_step(recipe, params, opt_state, batch, jax.random.fold_in(dropout, epoch * steps + i))
         return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
 
@@ -174,7 +194,7 @@ def _batch(of: str, rows: Any) -> Batch:
     return batch
 
 
-def _gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:
+def gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:
     """Return the batch that begins at a place of the order, and how much its rows count in all.
 
     Places behind the last row stand for the padding of the last batch: they hold row 0 with weight 0.
@@ -208,10 +228,28 @@ def _look_closer(state: RunState) -> RunState:
 
 
 def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
-    """Evaluate, remember the best, ask the stopping rule, and begin the next epoch."""
+    """Judge the epoch if it is time to, look at training itself, and begin the next epoch."""
+    every = program.evaluate_every
+    values = {"train/loss": state.loss / _total_weight(inputs.train)}
+    judge = functools.partial(_judge, program, recipe, inputs, values)
+    if every == 1:
+        state = judge(state)
+    else:
+        state = lax.cond((state.epoch + 1) % every == 0, judge, functools.partial(_note, values), state)
+    if program.watch:
+        state = _note(_watched(program, recipe, inputs, state), state)
+    return state._replace(
+        epoch=state.epoch + 1,
+        step=jnp.zeros_like(state.step),
+        stride=jnp.full_like(state.stride, steps_per_epoch(program, inputs)),
+        loss=jnp.zeros_like(state.loss),
+    )
+
+
+def _judge(program: Program, recipe: Recipe, inputs: Inputs, values: dict[str, Array], state: RunState) -> RunState:
+    """Evaluate, remember the best, and ask the stopping rule."""
     of = judged_by(inputs)
     params = chains.evaluation_params(state.opt_state, state.params)
-    values = {"train/loss": state.loss / _total_weight(inputs.train)}
     if inputs.validation is not None or program.metrics:
         measured = evaluate(recipe, params, getattr(inputs, of), program.metrics)
         values = {f"{of}/{name}": value for name, value in measured.items()} | values
@@ -221,23 +259,45 @@ def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState
     better = cost < state.best_cost
     stopping, stop = state.stopping, state.stop
     if rule is not None and stopping is not None:
-        stopping, waited_enough = rule.update(value, stopping)
+        stopping, waited_enough = rule.update(value, stopping, program.evaluate_every)
         stop = jnp.where(rule.reached(value), REACHED, jnp.where(waited_enough, STOPPED_EARLY, stop))
-    return state._replace(
-        epoch=state.epoch + 1,
-        step=jnp.zeros_like(state.step),
-        stride=jnp.full_like(state.stride, steps_per_epoch(program, inputs)),
-        loss=jnp.zeros_like(state.loss),
-        best_params=jax.tree.map(functools.partial(jnp.where, better), params, state.best_params),
+    state = state._replace(
+        best_params=lax.cond(better, lambda: params, lambda: state.best_params),
         best_cost=jnp.where(better, cost, state.best_cost),
         best_epoch=jnp.where(better, state.epoch + 1, state.best_epoch),
         stopping=stopping,
         stop=stop,
-        history={
-            name: entries.at[state.epoch].set(values[name].astype(entries.dtype))
-            for name, entries in state.history.items()
-        },
     )
+    return _note(values, state)
+
+
+def _note(values: dict[str, Array], state: RunState) -> RunState:
+    """Write what was measured after an epoch into the history."""
+    rows = {name: (state.history[name], value) for name, value in values.items()}
+    new = {name: row.at[state.epoch].set(value.astype(row.dtype)) for name, (row, value) in rows.items()}
+    return state._replace(history=state.history | new)
+
+
+def _watched(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> dict[str, Array]:
+    """Return how training is doing after an epoch; NaN where it is not time to look."""
+    epoch, apart = state.epoch + 1, watching.epochs_apart(program.watch, steps_per_epoch(program, inputs))
+    measure = functools.partial(_measure, program, recipe, inputs, state.params, state.opt_state, epoch)
+    if apart == 1:
+        return measure()
+    due = epoch % apart == 0
+    if program.watch is True:
+        due |= epoch == 1  # lest a short run has none
+    nothing = {name: jnp.full((), jnp.nan) for name in state.history if watching.is_measured(name)}
+    return lax.cond(due, measure, lambda: nothing)
+
+
+def _measure(
+    program: Program, recipe: Recipe, inputs: Inputs, params: Params, opt_state: Params, epoch: Array
+) -> dict[str, Array]:
+    """Measure how training is doing at the first step of an epoch, counted from 0."""
+    batch: Any = inputs.watched
+    key = jax.random.fold_in(inputs.keys.dropout, epoch * steps_per_epoch(program, inputs))
+    return watching.measure(recipe, params, opt_state, batch, key)
 
 
 def _total_weight(rows: Batch) -> Array | float:
@@ -249,4 +309,5 @@ def _total_weight(rows: Batch) -> Array | float:
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    # In one array, as XLA makes two kernels of every sum, and each of them takes time to compile.
+    return jnp.all(jnp.concatenate([jnp.isfinite(leaf).ravel() for leaf in leaves]))

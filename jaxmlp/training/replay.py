@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 from numpy.typing import NDArray
 
@@ -23,10 +22,10 @@ from jaxmlp import data
 from jaxmlp.losses import weighted_mean
 from jaxmlp.mlp import MLP
 from jaxmlp.training.evaluation import row_losses
-from jaxmlp.training.program import _gather
+from jaxmlp.training.program import gather
 from jaxmlp.training.recipe import Recipe, resolve
 from jaxmlp.training.state import DIVERGED, Inputs, Keys, Program, RunState
-from jaxmlp.training.step import OF_BATCH, Step, train_step
+from jaxmlp.training.step import OF_BATCH, Step, plan_step
 from jaxmlp.types import Batch, Key, Params, base
 
 MOST_ROWS = 100  # held responsible for a gradient: each costs some gradients to find
@@ -178,9 +177,8 @@ def replay(program: Program, inputs: Inputs, state: RunState) -> Replay:
         if recipe.augment is not None:
             batch = recipe.augment(jax.random.fold_in(key, OF_BATCH), batch)
             recipe = dataclasses.replace(recipe, augment=None)
-        seen: dict[str, Params] = {}
-        recorded = dataclasses.replace(recipe, optimizer=_recorded(recipe.optimizer, seen))
-        after = train_step(recorded, state.params, state.opt_state, batch, key)
+        plan = plan_step(recipe, state.params, state.opt_state, batch, key)
+        after = plan.carried_out(state.params)
         total = state.loss + (after.loss * counts).astype(state.loss.dtype)
         leaves = functools.partial(_of_leaves, by_layer=isinstance(recipe.net, MLP))
         stages = (
@@ -189,8 +187,8 @@ def replay(program: Program, inputs: Inputs, state: RunState) -> Replay:
             *_forward(recipe, state.params, batch, key, rows),
             _stage("mean loss", after.loss),
             *_unless_finite([_stage("sum of losses in the epoch so far", total)]),
-            *leaves("gradient", seen["gradient"]),
-            *leaves("update", seen["updates"]),
+            *leaves("gradient", plan.gradient),
+            *leaves("update", plan.updates),
             *leaves("new parameters", after.params),
         )
         first = _first(stages)
@@ -207,20 +205,8 @@ def _batch(batch_size: int, rows: Batch, keys: Keys, epoch: Array, step: Array) 
     n = rows.x.shape[0]
     steps = -(-n // batch_size)
     order = data.order(jax.random.fold_in(keys.order, epoch), n)
-    batch, counts = _gather(rows, jnp.pad(order, (0, steps * batch_size - n)), step * batch_size, batch_size)
+    batch, counts = gather(rows, jnp.pad(order, (0, steps * batch_size - n)), step * batch_size, batch_size)
     return batch, counts, order, jax.random.fold_in(keys.dropout, epoch * steps + step)
-
-
-def _recorded(optimizer: Any, seen: dict[str, Params]) -> optax.GradientTransformation:
-    """Return a transform that keeps what goes into it and what comes out."""
-
-    @functools.wraps(optimizer.update)  # by whose signature the step knows whether it takes extra arguments
-    def update(gradient: Params, opt_state: Params, params: Params = None, **extra: Any) -> tuple[Params, Params]:
-        updates, opt_state = optimizer.update(gradient, opt_state, params, **extra)
-        seen.update(gradient=gradient, updates=updates)
-        return updates, opt_state
-
-    return optax.GradientTransformation(optimizer.init, update)
 
 
 def _forward(recipe: Recipe, params: Params, batch: Batch, key: Key, rows: NDArray[Any]) -> Iterator[Stage]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jaxmlp import chains, checks
 from jaxmlp.mlp import MLP
-from jaxmlp.training import kernel, saving
+from jaxmlp.training import compiling, saving, watch
 from jaxmlp.training.program import advance, start
 from jaxmlp.training.recipe import resolve
 from jaxmlp.training.replay import Replay, replay
@@ -27,10 +27,11 @@ class StopReason(enum.Enum):
 
     RUNNING = "is still running"
     COMPLETE = "all epochs were run"
-    STOPPED_EARLY = "stopped early, with nothing better for `patience` epochs in a row"
+    STOPPED_EARLY = "stopped early, with nothing better for `patience` evaluations in a row"
     REACHED = "reached its target"
     DIVERGED = "diverged, the loss or the parameters being no longer finite"
     INTERRUPTED = "interrupted by Ctrl-C"
+    DROPPED = "was dropped, others being better after as many epochs"
 
 
 class Origin(NamedTuple):
@@ -53,10 +54,12 @@ class Run:
             the best of what early stopping watches.
         history: for each of "train/loss", "validation/loss" and the metrics an array of shape (epochs,).
             "train/loss" is the mean over the steps of the epoch, as they were made: dropout on, parameters
-            on the move. The others are measured after the epoch.
+            on the move. The others are measured after the epoch, and NaN where it was not evaluated
+            (``evaluate_every``). With ``watch`` there follow "learning_rate", "gradient_norm", "update_ratio", "dead"
+            and "saturated", of the whole net and with "/0", "/1", ... of its layers, NaN where not measured.
         epochs: the number of epochs run.
         best_epoch: the epoch of ``best_params``, counted from 1, so that it stands at ``history[name][best_epoch
-            - 1]``; 0 if no epoch has a finite loss.
+            - 1]``; 0 if no evaluated epoch has a finite loss.
         stop_reason: why the run ended; its value is a sentence.
         diverged_at: (epoch, step), both counted from 1, at which the run diverged; else None.
         compile_seconds: time to build the program, next to nothing for a second run of the same structure.
@@ -163,17 +166,28 @@ class Run:
         """Say in a sentence what came out."""
         at = "" if self.diverged_at is None else " at epoch {}, step {}".format(*self.diverged_at)
         if self.best_epoch == 0:
-            return f"Run of {self.epochs} epochs, none with a finite loss; {self.stop_reason.value}{at}"
-        best = ", ".join(f"{name} {values[self.best_epoch - 1]:.4g}" for name, values in self.history.items())
+            early = 0 < self.epochs < self.origin.program.evaluate_every
+            none = "evaluated yet" if early else "with a finite loss"
+            return f"Run of {self.epochs} epochs, none {none}; {self.stop_reason.value}{at}"
+        names = history_names(self.origin.program, self.origin.inputs)
+        best = ", ".join(f"{name} {self.history[name][self.best_epoch - 1]:.4g}" for name in names)
         return f"Run of {self.epochs} epochs, best after {self.best_epoch} ({best}); {self.stop_reason.value}{at}"
 
 
-compiled_start = functools.partial(jax.jit, static_argnums=0)(start)
+def compiled_start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
+    """Return ``start``'s state, from a compiled program."""
+    state: RunState = _start(**_options(program, inputs))(program, inputs, params)
+    return state
 
 
 def compiled_advance(origin: Origin) -> Callable[[Program, Inputs, RunState, int], RunState]:
     """Return ``advance``, compiled with the options that suit a run's net; it writes over the state it is given."""
-    return _advance(**_options(resolve(origin.program.recipe, origin.inputs.hyper).net))
+    return _advance(**_options(origin.program, origin.inputs))
+
+
+@functools.cache
+def _start(**options: Any) -> Callable[[Program, Inputs, Params], RunState]:
+    return jax.jit(start, static_argnums=0, compiler_options=options or None)
 
 
 @functools.cache
@@ -185,11 +199,9 @@ def _advance(**options: Any) -> Callable[[Program, Inputs, RunState, int], RunSt
     return jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options or None)
 
 
-def _options(net: Any) -> Mapping[str, int]:
-    """Return XLA's options that suit a net."""
-    if jax.default_backend() != "cpu" or not isinstance(net, MLP):
-        return {}
-    return kernel.vector_width(net.sizes[1:-1])
+def _options(program: Program, inputs: Inputs) -> Mapping[str, int]:
+    net = resolve(program.recipe, inputs.hyper).net
+    return compiling.options(net.sizes[1:-1] if isinstance(net, MLP) else ())
 
 
 def to_run(
@@ -201,23 +213,33 @@ def to_run(
 ) -> Run:
     """Lay out where the program stands; ``otherwise`` is why it ended, if it has not ended itself."""
     epochs = int(state.epoch)
-    reasons = {
-        DIVERGED: StopReason.DIVERGED,
-        STOPPED_EARLY: StopReason.STOPPED_EARLY,
-        REACHED: StopReason.REACHED,
-    }
-    reason = reasons.get(int(state.stop), otherwise)
-    names = history_names(origin.program, origin.inputs)
+    ended = reason(state.stop, otherwise)
+    names = names_in_order(origin.program, origin.inputs, state.history)
     return Run(
         params=chains.evaluation_params(state.opt_state, state.params),
         best_params=state.best_params,
         history={name: np.asarray(state.history[name])[:epochs] for name in names},
         epochs=epochs,
         best_epoch=int(state.best_epoch),
-        stop_reason=reason,
-        diverged_at=(epochs + 1, int(state.step) + 1) if reason is StopReason.DIVERGED else None,
+        stop_reason=ended,
+        diverged_at=(epochs + 1, int(state.step) + 1) if ended is StopReason.DIVERGED else None,
         compile_seconds=compile_seconds,
         run_seconds=run_seconds,
         state=state,
         origin=origin,
     )
+
+
+def reason(stop: Any, otherwise: StopReason) -> StopReason:
+    """Return why a run ended, from ``RunState.stop``; ``otherwise`` if it has not ended itself."""
+    reasons = {
+        DIVERGED: StopReason.DIVERGED,
+        STOPPED_EARLY: StopReason.STOPPED_EARLY,
+        REACHED: StopReason.REACHED,
+    }
+    return reasons.get(int(stop), otherwise)
+
+
+def names_in_order(program: Program, inputs: Inputs, history: Mapping[str, Any]) -> list[str]:
+    """Return the names of a history in order, losses first."""
+    return [*history_names(program, inputs), *watch.in_order(history)]

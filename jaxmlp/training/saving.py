@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp import archive
+from jaxmlp.training import watch
 from jaxmlp.training.program import start
 from jaxmlp.training.state import Inputs, Program, RunState
 from jaxmlp.types import Params
 
 WHAT = {
     "batch_size": "batch_size is {now}, that of the saved run {saved}",
+    "evaluate_every": "evaluate_every is {now}, that of the saved run {saved}",
     "key": "key is another than that of the saved run",
     "train": "data are others than those of the saved run",
     "validation": "validation data are others than those of the saved run",
@@ -35,9 +38,10 @@ def describe(program: Program, inputs: Inputs) -> dict[str, Any]:
     return {
         "epochs": program.epochs,
         "batch_size": program.batch_size,
-        "key": _digest(inputs.keys),
-        "train": _digest(inputs.train),
-        "validation": _digest(inputs.validation),
+        "evaluate_every": program.evaluate_every,
+        "key": digest(inputs.keys),
+        "train": digest(inputs.train),
+        "validation": digest(inputs.validation),
         "jax": jax.__version__,
     }
 
@@ -77,11 +81,18 @@ def load(
             stacklevel=3,
         )
     before = dataclasses.replace(program, epochs=about["epochs"])
-    return with_epochs(archive.unflatten(jax.eval_shape(lambda: start(before, inputs, params)), arrays), program.epochs)
+    wanted = jax.eval_shape(lambda: start(before, inputs, params))
+    measured = {name.removeprefix("history/") for name in arrays if watch.is_measured(name.removeprefix("history/"))}
+    kept = {name: leaf for name, leaf in wanted.history.items() if not watch.is_measured(name)}
+    like = wanted._replace(history=kept | dict.fromkeys(measured, wanted.history["train/loss"]))
+    return with_room(archive.unflatten(like, arrays), wanted.history, program.epochs)
 
 
-def with_epochs(state: RunState, epochs: int) -> RunState:
-    """Return a copy of a state whose history has room for so many epochs."""
+def with_room(state: RunState, names: Iterable[str], epochs: int) -> RunState:
+    """Return a copy of a state whose history has these names, and room for so many epochs.
+
+    Another ``watch`` than before may be asked for, as it does not change the run: what was not measured is NaN.
+    """
     if int(state.epoch) > epochs:
         raise ValueError(
             f"epochs is {epochs}, but the saved run has run {int(state.epoch)} already; give at least those"
@@ -92,14 +103,15 @@ def with_epochs(state: RunState, epochs: int) -> RunState:
         return jnp.pad(entries[:epochs], more, constant_values=jnp.nan)
 
     copied: RunState = jax.tree.map(jnp.copy, state)
-    return copied._replace(history=jax.tree.map(fitted, copied.history))
+    none = copied.history["train/loss"][:0]
+    return copied._replace(history={name: fitted(copied.history.get(name, none)) for name in names})
 
 
-def _digest(tree: Any) -> str:
+def digest(tree: Any) -> str:
     """Return a checksum of all arrays in a pytree."""
-    digest = hashlib.sha256()
+    checksum = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
         array = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        checksum.update(f"{array.dtype}{array.shape}".encode())
+        checksum.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return checksum.hexdigest()

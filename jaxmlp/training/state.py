@@ -30,10 +30,12 @@ class Program:
     epochs: int
     batch_size: int
     metrics: tuple[tuple[str, Metric], ...] = ()
+    evaluate_every: int = 1
+    watch: bool | int = False
 
     @functools.cached_property
     def _fingerprint(self) -> Any:
-        return fingerprint((self.recipe, self.epochs, self.batch_size, self.metrics))
+        return fingerprint(tuple(getattr(self, field.name) for field in dataclasses.fields(self)))
 
     def __eq__(self, other: object) -> bool:
         """Compare what the programs compute, as it was when they were first compared."""
@@ -60,6 +62,7 @@ class Inputs(NamedTuple):
     validation: Batch | None = None
     hyper: Any = None
     early_stopping: EarlyStopping | None = None
+    watched: Batch | None = None  # the rows of ``watch``; gathered by the program itself
 
 
 class RunState(NamedTuple):
@@ -102,7 +105,7 @@ def judged_by(inputs: Inputs) -> str:
 
 
 def history_names(program: Program, inputs: Inputs) -> list[str]:
-    """Return what the history holds, losses first."""
+    """Return what the history holds besides what ``watch`` adds, losses first."""
     of = judged_by(inputs)
     names = ["train/loss", f"{of}/loss", *(f"{of}/{name}" for name, _ in program.metrics)]
     return list(dict.fromkeys(names))
@@ -118,6 +121,14 @@ def keys_of(root: Key) -> Keys:
     """Return the keys of all purposes."""
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, jnp.arange(len(Keys._fields)))
     return Keys(*keys)
+
+
+def evaluation_interval(evaluate_every: Any, epochs: int) -> int:
+    """Return the number of epochs from one evaluation to the next, refusing one after which there would be none."""
+    every = checks.whole_number("evaluate_every", evaluate_every, 1)
+    if every > epochs:
+        raise ValueError(f"evaluate_every is {every}, so that none of {epochs} epochs is evaluated; give at most those")
+    return every
 
 
 def refuse_other_types(early_stopping: Any, metrics: Any) -> None:

@@ -29,6 +29,19 @@ class Step(NamedTuple):
     loss: Float[Array, ""]
 
 
+class Plan(NamedTuple):
+    """A step that is not yet made: the gradient, the updates, the next optimizer state, and the loss before it."""
+
+    gradient: Params
+    updates: Params
+    opt_state: Params
+    loss: Float[Array, ""]
+
+    def carried_out(self, params: Params) -> Step:
+        """Make the step from the parameters that it was planned for."""
+        return Step(optax.apply_updates(params, self.updates), self.opt_state, self.loss)
+
+
 def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None) -> Step:
     """Make one step of gradient descent on one batch.
 
@@ -61,6 +74,11 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         >>> print(step.loss, step.params[0].b)  # the gradient by b is 2 (0 - 2) = -4
         4.0 [2.]
     """
+    return plan_step(recipe, params, opt_state, batch, key).carried_out(params)
+
+
+def plan_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, key: Key | None = None) -> Plan:
+    """Compute all that a step takes, without making it; arguments and errors are those of ``train_step``."""
     of_net = key
     if recipe.augment is not None and key is not None:
         batch = recipe.augment(jax.random.fold_in(key, OF_BATCH), batch)
@@ -76,7 +94,7 @@ def train_step(recipe: Recipe, params: Params, opt_state: Params, batch: Batch, 
         extra = {"value": loss, "grad": gradient, "value_fn": value_fn, "grad_fn": jax.grad(value_fn)}
         extra["key"] = None if key is None else jax.random.fold_in(key, OF_TRANSFORM)
     updates, opt_state = recipe.optimizer.update(gradient, opt_state, params, **extra)
-    return Step(optax.apply_updates(params, updates), opt_state, loss)
+    return Plan(gradient, updates, opt_state, loss)
 
 
 def _takes_extra(transform: optax.GradientTransformation) -> bool:
