@@ -31,6 +31,8 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "logs",  # the history in a file while a run goes on: CSV, TensorBoard
     # -- looking at it --
     "plots",  # the pictures (needs matplotlib)
+    # -- many at once --
+    "sweeps",  # every setting with every seed and fold as one program; halving, range test, ensembles
 ]
 
 

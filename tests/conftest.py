@@ -38,6 +38,12 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture
+def compiled_as_for_users(monkeypatch):
+    """Compile ``fit`` and sweeps as for users: at the tests' own level last bits depend on what stands around them."""
+    monkeypatch.setenv("XLA_FLAGS", "")
+
+
 class Compilations:
     """Counts the programs that XLA builds."""
 

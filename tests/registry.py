@@ -246,7 +246,7 @@ LOSSES: dict[str, LossEntry] = {
     "poisson": LossEntry(losses.poisson, NUMBERS),
 }
 
-OTHERS_OF_LOSSES = {"weighted_mean", "targets_for", "PerHead"}
+OTHERS_OF_LOSSES = {"weighted_mean", "targets_for", "PerHead", "predictions"}
 """Exports of ``losses`` that are no function of outputs and targets; each has tests of its own."""
 
 OTHERS_OF_METRICS = {"OfHead"}

@@ -17,6 +17,7 @@ import mutants
 import pytest
 
 import jaxmlp
+from jaxmlp.sweeps import Best, CrossValidation, Sweep
 from jaxmlp.training import Replay, Run
 
 ROOT = Path(__file__).parent.parent
@@ -128,8 +129,8 @@ def test_a_package_is_imported_by_its_own_name_only(package):
 
 
 def test_files_inside_training_import_only_from_those_before_them():
-    order = ["recipe", "evaluation", "step", "fingerprint", "state", "kernel", "program", "inputs", "saving"]
-    order += ["replay", "run", "fit", "__init__"]
+    order = ["recipe", "evaluation", "step", "watch", "fingerprint", "state", "kernel", "program", "inputs", "saving"]
+    order += ["replay", "compiling", "run", "host", "fit", "__init__"]
     for path in (ROOT / "jaxmlp/training").glob("*.py"):
         place = order.index(path.stem)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -202,12 +203,15 @@ def test_most_functions_take_arrays():
     assert ARRAYS["metrics.accuracy"] == ["outputs", "targets", "weight"]
 
 
+RECORDS = (Best, CrossValidation, Replay, Run, Sweep)
+
+
 def is_record(thing):
     """Whether a class only holds what others made: a tuple, an enumeration, a protocol, a result."""
     methods_of_its_own = [n for n in vars(thing) if not n.startswith("_") and inspect.isroutine(vars(thing)[n])]
     is_state = issubclass(thing, tuple) and thing.__name__.endswith("State")  # its methods have their own examples
     is_tuple = is_state or (issubclass(thing, tuple) and not methods_of_its_own)
-    return is_tuple or issubclass(thing, enum.Enum) or getattr(thing, "_is_protocol", False) or thing in (Replay, Run)
+    return is_tuple or issubclass(thing, enum.Enum) or getattr(thing, "_is_protocol", False) or thing in RECORDS
 
 
 @pytest.mark.parametrize("name", sorted(set(THINGS) - DESCRIBED))

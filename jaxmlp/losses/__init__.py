@@ -12,12 +12,13 @@ Every loss is a function of (outputs, targets) and may be used as it stands. Som
 
 Of a row's outputs the mean is taken, never the sum, so a loss does not grow with their number. Shapes must match
 exactly: what NumPy would broadcast is refused, inside of a compiled program as well. ``PerHead`` sums up the losses of
-a net with several heads.
+a net with several heads, and ``predictions`` are what the outputs mean to a loss.
 """
 
 from jaxmlp.losses.classification import sigmoid_binary_cross_entropy, sigmoid_focal, softmax_cross_entropy
 from jaxmlp.losses.heads import PerHead
 from jaxmlp.losses.margins import hinge, perceptron
+from jaxmlp.losses.predictions import predictions
 from jaxmlp.losses.regression import absolute_error, huber, poisson, quantile, squared_error
 from jaxmlp.losses.rows import weighted_mean
 from jaxmlp.losses.targets import targets_for
@@ -29,6 +30,7 @@ __all__ = [
     "huber",
     "perceptron",
     "poisson",
+    "predictions",
     "quantile",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal",

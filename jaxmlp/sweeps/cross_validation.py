@@ -1,0 +1,326 @@
+"""Cross-validation: every row is held out once, and folds are members like seeds and settings (Stone 1974)."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp import checks, training
+from jaxmlp import data as scaling
+from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.sweeps import members as crew
+from jaxmlp.sweeps.folds import Folds, assign, parts
+from jaxmlp.sweeps.members import Members, Shared
+from jaxmlp.sweeps.result import Sweep
+from jaxmlp.sweeps.settings import Setting
+from jaxmlp.sweeps.sweep import Hyper, carried_out, planned
+from jaxmlp.training import AnyRecipe
+from jaxmlp.types import Key, Metric, Outputs, Params
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What comes of cross-validation.
+
+    Attributes:
+        runs: all members; a setting's seeds are its folds times the seeds, the first ``seeds`` of them those of fold 0.
+        fold_of_row: for each repetition the fold in which each row is held out, of shape (repeats, rows).
+        seeds: runs of each fold.
+    """
+
+    runs: Sweep
+    fold_of_row: NDArray[Any]
+    seeds: int
+
+    @property
+    def folds(self) -> int:
+        """The number of folds."""
+        return int(self.fold_of_row.max()) + 1
+
+    def scores(self, metric: str | None = None, mode: str = "min") -> NDArray[Any]:
+        """Return what every fold comes to, at each member's best epoch.
+
+        Args:
+            metric: a name in ``runs.history``; what the best epochs were chosen by unless given.
+            mode: "min" or "max", for ``metric``.
+
+        Returns:
+            An array of shape (settings, repeats, folds, seeds).
+        """
+        values = self.runs.at_best(metric, mode)
+        return values.reshape(len(self.runs.settings), len(self.fold_of_row), self.folds, self.seeds)
+
+    def out_of_fold(self, setting: int | None = None) -> Outputs:
+        """Return for every row what the runs predict that have not been trained on it: the mean over seeds and repeats.
+
+        The best epoch of each run was chosen on its held-out fold, so a metric of these is a little too good; nested
+        selection (``nested``) is free of that.
+
+        Args:
+            setting: the place of a setting in ``runs.settings``; the best unless given.
+
+        Returns:
+            Predictions of shape (rows, outputs), or a mapping of them by head; for losses of answers probabilities.
+        """
+        if setting is None:
+            setting = self.runs.settings.index(self.runs.best().hyper)
+        setting = checks.whole_number("setting", setting, 0)
+        members = np.flatnonzero(self.runs.setting == setting).reshape(len(self.fold_of_row), self.folds, self.seeds)
+        x = self.runs.groups[0].shared.inputs.train.x
+        total: Any = None
+        for of_repeat, fold_of_row in zip(members, self.fold_of_row, strict=True):
+            for fold, of_fold in enumerate(of_repeat):
+                rows = np.flatnonzero(fold_of_row == fold)
+                predicted = self.predicted(of_fold.tolist(), x[rows])
+                if total is None:
+                    total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
+                total = jax.tree.map(lambda whole, part, rows=rows: whole.at[rows].add(part), total, predicted)
+        mean: Outputs = jax.tree.map(lambda whole: whole / len(self.fold_of_row), total)
+        return mean
+
+    def predicted(self, members: Sequence[int], x: Any) -> Outputs:
+        """Return the mean of what several runs predict, each from inputs scaled as its own training rows were.
+
+        Args:
+            members: places in ``runs``.
+            x: inputs of shape (rows, inputs), not scaled.
+
+        Returns:
+            Predictions of shape (rows, outputs), or a mapping of them by head.
+        """
+        each = [self.runs.ensemble(self._scaled(member, x), [member]) for member in members]
+        mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
+        return mean
+
+    def score(self, member: int, data: Any) -> dict[str, float]:
+        """Return the loss and the metrics of a run on other rows, with its best parameters.
+
+        Args:
+            member: its place in ``runs``.
+            data: (x, y) or (x, y, weight), x not scaled.
+
+        Returns:
+            Numbers by name, "loss" first.
+        """
+        run = self.runs.member(member)
+        recipe, metrics = self.runs.recipe(member), run.origin.program.metrics
+        rows = training.to_batch(recipe, None, "", data)
+        rows = rows._replace(x=self._scaled(member, rows.x))
+        return {name: float(value) for name, value in training.evaluate(recipe, run.best_params, rows, metrics).items()}
+
+    def _scaled(self, member: int, x: Any) -> Any:
+        group, _, row = self.runs.found(member)
+        folds = group.shared.folds
+        if folds is None or folds.scaler is None or group.members.fold is None:
+            return x
+        return crew.take(folds, group.members.fold[row]).scaler.apply(x)
+
+
+def cross_validate(
+    recipe: AnyRecipe,
+    data: Any,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    stratify: Any = None,
+    groups: Any = None,
+    scaler: Any = scaling.StandardScaler,
+    hyper: Hyper = None,
+    seeds: int = 1,
+    epochs: int,
+    batch_size: int | None,
+    key: Key,
+    params: Params = None,
+    early_stopping: EarlyStopping | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    evaluate_every: int = 1,
+    exact: bool = False,
+    at_once: int | None = None,
+    progress: bool = True,
+) -> CrossValidation:
+    """Train every setting on all folds but one, and validate on that one, for each fold in turn: as one program.
+
+    Args:
+        recipe: what is trained, and how; or a function from a setting to it.
+        data: (x, y) or (x, y, weight), as for ``fit``; x not yet scaled.
+        folds: how many, at least 2.
+        repeats: how many times all rows are cut into folds anew, at least 1.
+        stratify: labels of shape (rows,), such as y: each fold then has every label in its share, to within one row.
+        groups: labels of shape (rows,), such as the patient a row is of: rows of a group are never in two folds.
+        scaler: a class with ``fit`` and ``apply`` such as ``data.StandardScaler``, fitted for each fold on its training
+            rows alone; None leaves x as it is.
+        hyper: a setting or a list of them, as for ``sweep``.
+        seeds: runs of each fold of each setting, at least 1.
+        epochs: how many at most, at least 1.
+        batch_size: rows of a step, as for ``fit``.
+        key: a random key; it cuts the folds, and each seed has its own from it.
+        params: parameters to begin with, as for ``sweep``.
+        early_stopping: when a member stops, judged by its held-out fold.
+        metrics: what to compute on the held-out fold after each epoch, by name.
+        class_weight: how much the rows of a class count, as for ``fit``; "balanced" is reckoned over all rows.
+        evaluate_every: epochs from one evaluation to the next.
+        exact: as for ``sweep``.
+        at_once: as for ``sweep``.
+        progress: as for ``sweep``.
+
+    Returns:
+        The ``CrossValidation``.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: fewer rows, groups or rows of a class than folds; what ``sweep`` refuses.
+
+    Example:
+        >>> from jaxmlp import losses, optimizers, training
+        >>> from jaxmlp.mlp import MLP
+        >>> x = np.linspace(-1, 1, 40)[:, None]
+        >>> recipe = training.Recipe(MLP((1, 16, 1)), optimizers.adam(0.01), losses.squared_error)
+        >>> validated = cross_validate(recipe, (x, x**2), folds=4, epochs=50, batch_size=10, key=jax.random.key(0))
+        >>> validated.scores().shape, validated.out_of_fold().shape, bool(validated.runs.best().mean < 0.02)
+        ((1, 1, 4, 1), (40, 1), True)
+    """
+    checks.random_key("key", key)
+    repeats, seeds = checks.whole_number("repeats", repeats, 1), checks.whole_number("seeds", seeds, 1)
+    found: list[NDArray[Any]] = []
+
+    def folded(shared: Shared, members: Members, places: NDArray[Any]) -> tuple[Shared, Members, NDArray[Any]]:
+        train = shared.inputs.train
+        if not found:
+            cut = jax.random.fold_in(key, CUT)
+            found.extend(
+                assign(len(train.x), folds, key=jax.random.fold_in(cut, repeat), stratify=stratify, groups=groups)
+                for repeat in range(repeats)
+            )
+        masks = [fold_of_row == fold for fold_of_row in found for fold in range(folds)]
+        scalers = [scaler.fit(np.asarray(train.x)[~mask]) for mask in masks] if scaler is not None else []
+        cut_up = Folds(
+            train=parts([np.flatnonzero(~mask) for mask in masks]),
+            held_out=parts([np.flatnonzero(mask) for mask in masks]),
+            scaler=jax.tree.map(lambda *of: jnp.asarray(np.stack(of), train.x.dtype), *scalers) if scalers else None,
+        )
+        count = len(places) // seeds
+        rows = np.arange(len(places)).reshape(count, 1, seeds).repeat(len(masks), 1).ravel()
+        fold = np.broadcast_to(np.arange(len(masks))[None, :, None], (count, len(masks), seeds)).ravel()
+        begins = places.reshape(count, seeds)[:, :1] * len(masks)
+        at = (begins + np.arange(len(masks) * seeds)[None]).ravel()
+        return shared._replace(folds=cut_up), crew.take(members, rows)._replace(fold=jnp.asarray(fold)), at
+
+    plan = planned(
+        recipe, data, hyper, seeds, key, exact=exact, at_once=at_once, folded=folded, epochs=epochs,
+        batch_size=batch_size, validation=data, params=params, early_stopping=early_stopping, metrics=metrics,
+        class_weight=class_weight, evaluate_every=evaluate_every,
+    )  # fmt: skip
+    plan = plan._replace(seeds=seeds * folds * repeats)
+    return CrossValidation(carried_out(plan, epochs, progress=progress), np.stack(found), seeds)
+
+
+CUT = 2**31 - 3
+"""What the key that cuts the folds is folded with: a number that no seed has."""
+
+
+class Nested(NamedTuple):
+    """What comes of nested selection.
+
+    Attributes:
+        scores: by name, "loss" and the metrics, for each outer fold what the chosen setting comes to on its rows: the
+            mean over the runs of the inner folds.
+        settings: for each outer fold the setting that was chosen.
+        fold_of_row: the outer fold in which each row is held out.
+        out_of_fold: for every row what the ensemble of those runs predicts, none of which has seen it in any way.
+    """
+
+    scores: dict[str, NDArray[Any]]
+    settings: tuple[Setting, ...]
+    fold_of_row: NDArray[Any]
+    out_of_fold: Outputs
+
+
+def nested(
+    recipe: AnyRecipe,
+    data: Any,
+    *,
+    hyper: Hyper = None,
+    outer: int = 5,
+    folds: int = 5,
+    stratify: Any = None,
+    groups: Any = None,
+    metrics: Mapping[str, Metric] | None = None,
+    key: Key,
+    **options: Any,
+) -> Nested:
+    """Say how good a setting is that was chosen by cross-validation, on rows that had no part in the choice.
+
+    For each outer fold, ``cross_validate`` runs on all other rows, and its best setting's runs are tried on that fold:
+    what was chosen for being best on some rows is a little too good there (Cawley and Talbot 2010).
+
+    Args:
+        recipe: a function from a setting to what is trained, and how.
+        data: (x, y) or (x, y, weight), as for ``cross_validate``.
+        hyper: the settings to choose from, as for ``sweep``.
+        outer: folds to try the choice on, at least 2.
+        folds: folds to choose by, at least 2.
+        stratify: labels of shape (rows,), as for ``cross_validate``.
+        groups: labels of shape (rows,), as for ``cross_validate``.
+        metrics: what to compute besides the loss, by name.
+        key: a random key.
+        **options: all else that ``cross_validate`` takes.
+
+    Returns:
+        The scores by name, and what was chosen.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: what ``cross_validate`` refuses.
+
+    Example:
+        >>> from jaxmlp import losses, optimizers, training
+        >>> from jaxmlp.mlp import MLP
+        >>> x = np.linspace(-1, 1, 48)[:, None]
+        >>> def recipe(hyper):
+        ...     return training.Recipe(MLP((1, 16, 1)), optimizers.adam(hyper["learning_rate"]), losses.squared_error)
+        >>> chosen = nested(
+        ...     recipe, (x, x**2), hyper=[{"learning_rate": 1e-5}, {"learning_rate": 0.01}], outer=3, folds=2,
+        ...     epochs=20, batch_size=8, key=jax.random.key(0),
+        ... )
+        >>> chosen.scores["loss"].shape, {setting["learning_rate"] for setting in chosen.settings}
+        ((3,), {0.01})
+    """
+    checks.random_key("key", key)
+    x = checks.array("x", data[0])
+    cut = jax.random.fold_in(key, CUT)
+    fold_of_row = assign(len(x), outer, key=cut, stratify=stratify, groups=groups)
+    scores: dict[str, list[float]] = {}
+    settings: list[Setting] = []
+    total: Any = None
+    for fold in range(outer):
+        inside, outside = np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold)
+        validated = cross_validate(
+            recipe,
+            tuple(_rows(part, inside) for part in data),
+            hyper=hyper,
+            folds=folds,
+            stratify=None if stratify is None else np.asarray(stratify)[inside],
+            groups=None if groups is None else np.asarray(groups)[inside],
+            metrics=metrics,
+            key=jax.random.fold_in(key, fold),
+            **options,
+        )
+        best = validated.runs.best()
+        settings.append(best.hyper)
+        each = [validated.score(member, tuple(_rows(part, outside) for part in data)) for member in best.members]
+        for name in each[0]:
+            scores.setdefault(name, []).append(float(np.mean([of_member[name] for of_member in each])))
+        predicted = validated.predicted(best.members, checks.to_floats("x", x[outside]))
+        if total is None:
+            total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
+        total = jax.tree.map(lambda whole, part, rows=outside: whole.at[rows].set(part), total, predicted)
+    return Nested({name: np.array(values) for name, values in scores.items()}, tuple(settings), fold_of_row, total)
+
+
+def _rows(part: Any, rows: NDArray[Any]) -> Any:
+    return None if part is None else jax.tree.map(lambda array: checks.array("data", array)[rows], part)

@@ -1,0 +1,74 @@
+"""Laying out: from where all members stand to the record of the sweep."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp import training
+from jaxmlp.sweeps import members as crew
+from jaxmlp.sweeps.members import Group, Slice
+from jaxmlp.sweeps.result import Sweep
+from jaxmlp.sweeps.settings import Setting
+from jaxmlp.training import RunState, StopReason
+
+
+def laid_out(
+    settings: Sequence[Setting],
+    seeds: int,
+    groups: Sequence[Group],
+    slices: Sequence[Sequence[Slice]],
+    compile_seconds: float,
+    run_seconds: float,
+    unfinished: StopReason = StopReason.INTERRUPTED,
+) -> Sweep:
+    """Lay out where the members of all groups stand."""
+    states = [crew.state_of(of_group) for of_group in slices]
+    places = np.concatenate([group.places for group in groups])
+    back = np.argsort(places)
+
+    def gathered(of_state: Any) -> NDArray[Any]:
+        found: NDArray[Any] = np.concatenate([np.asarray(of_state(state)) for state in states])[back]
+        return found
+
+    epochs, stop = gathered(lambda state: state.epoch), gathered(lambda state: state.stop)
+    names = dict.fromkeys(name for group, state in zip(groups, states, strict=True) for name in _names(group, state))
+    none = np.full((1, groups[0].program.epochs), np.nan)
+    return Sweep(
+        settings=tuple(settings),
+        seeds=seeds,
+        setting=np.arange(len(places)) // seeds,
+        seed=np.arange(len(places)) % seeds,
+        history={
+            name: gathered(lambda state, name=name: state.history.get(name, none.repeat(len(state.epoch), 0)))
+            for name in names
+        },
+        epochs=epochs,
+        best_epoch=gathered(lambda state: state.best_epoch),
+        stop_reason=tuple(
+            training.reason(code, StopReason.COMPLETE if ran == groups[0].program.epochs else unfinished)
+            for code, ran in zip(stop, epochs, strict=True)
+        ),
+        wasted=_wasted(groups, slices),
+        compile_seconds=compile_seconds,
+        run_seconds=run_seconds,
+        groups=tuple(groups),
+        states=tuple(states),
+    )
+
+
+def _names(group: Group, state: RunState) -> list[str]:
+    inputs = crew.inputs_of(group.shared, crew.take(group.members, 0))
+    return training.names_in_order(group.program, inputs, state.history)
+
+
+def _wasted(groups: Sequence[Group], slices: Sequence[Sequence[Slice]]) -> float:
+    """Return the share of epochs that were computed for members that had stopped already."""
+    used = paid = 0
+    for group, of_group in zip(groups, slices, strict=True):
+        for part in of_group:
+            epochs = np.asarray(part.state.epoch)[: part.filled]
+            used += int(epochs.sum())
+            paid += int(epochs.sum()) if group.mapped else int(epochs.max()) * len(part.state.epoch)
+    return 1 - used / paid if paid else 0.0

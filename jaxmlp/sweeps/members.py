@@ -1,0 +1,284 @@
+"""Members: many runs of one structure as one program, and the workers that run them.
+
+Members are cut into slices of equal size. On a CPU a slice maps its members one after another through the program of a
+single run (``lax.map``), so that each gives the same bits as alone and costs nothing once it has stopped; two slices
+run on two cores, started by a thread each, which XLA leaves alone together. On GPUs and TPUs the members of a slice are
+computed side by side (``vmap``), and a slice is as large as the memory allows.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Int
+from numpy.typing import NDArray
+
+from jaxmlp import training
+from jaxmlp.mlp import MLP
+from jaxmlp.sweeps.folds import Folds
+from jaxmlp.training import Inputs, Keys, Program, RunState
+from jaxmlp.types import Params
+
+SLICES = 32
+"""At least so many slices on a CPU, if there are as many members, so that no core waits long for the other's last."""
+
+MOST_AT_ONCE = 256
+"""Members of a slice on a CPU at most; with more, less is heard of how far it has come."""
+
+SHARE_OF_MEMORY = 0.8
+"""How much of a device's memory the members of a slice may take."""
+
+
+class Members(NamedTuple):
+    """What the members do not share: an array each, with a leading axis of members."""
+
+    keys: Keys
+    hyper: Any
+    fold: Int[Array, "members"] | None = None
+
+
+class Shared(NamedTuple):
+    """What they share."""
+
+    inputs: Inputs
+    folds: Folds | None = None
+    params: Params = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Group:
+    """Members of one structure.
+
+    Attributes:
+        program: what they run.
+        shared: the data.
+        members: keys, numbers and folds of each.
+        places: which member of the sweep each of them is.
+        mapped: whether they are computed one after another, which gives the bits of a single run.
+        at_once: members of a slice.
+    """
+
+    program: Program
+    shared: Shared
+    members: Members
+    places: NDArray[Any]
+    mapped: bool
+    at_once: int
+
+    @functools.cached_property
+    def options(self) -> dict[str, int]:
+        """XLA's options that suit the net."""
+        numbers = jax.tree.map(lambda values: float(values[0]), self.members.hyper)
+        net = training.resolve(self.program.recipe, numbers).net
+        return training.options(net.sizes[1:-1] if isinstance(net, MLP) else ())
+
+
+@dataclasses.dataclass
+class Slice:
+    """Some members of a group, and how far they have come. Only its worker changes it."""
+
+    group: Group
+    members: Members  # the last of them again and again, where they do not fill the slice
+    state: RunState
+    filled: int  # how many of them are no repetition
+
+
+def take(tree: Any, rows: Any) -> Any:
+    """Take some members out of a pytree of arrays with a leading axis of members."""
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+def inputs_of(shared: Shared, member: Members) -> Inputs:
+    """Return what one member is run on, as ``fit`` would be given it."""
+    inputs = shared.inputs._replace(keys=member.keys, hyper=member.hyper)
+    if shared.folds is None or member.fold is None or inputs.validation is None:
+        return inputs
+    fold: Folds = take(shared.folds, member.fold)
+    # Both hold all rows; those that are validated on count without their classes' weights.
+    train, held_out = fold.train.of(inputs.train), fold.held_out.of(inputs.validation)
+    if fold.scaler is not None:
+        train, held_out = (rows._replace(x=fold.scaler.apply(rows.x)) for rows in (train, held_out))
+    # What picks the rows must not be mixed into the kernels of the run: it could change the last bits.
+    train, held_out = lax.optimization_barrier((train, held_out))  # type: ignore[no-untyped-call]  # JAX's own lack
+    return inputs._replace(train=train, validation=held_out)
+
+
+def workers() -> int:
+    """Return how many slices run at the same time: one for each core, on a CPU."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slices_of(group: Group) -> list[Slice]:
+    """Cut a group into slices that stand before their first epoch."""
+    started = []
+    for rows, filled in _cut(len(group.places), group.at_once):
+        members = take(group.members, rows)
+        state = _compiled_start(**group.options)(group.program, group.mapped, group.shared, members)
+        started.append(Slice(group, members, _stopped_behind(state, filled), filled))
+    return started
+
+
+def regrouped(group: Group, state: RunState, rows: Any = None) -> list[Slice]:
+    """Cut members that have come some way already into slices: all of a group, or those in some of its rows."""
+    rows = np.arange(len(group.places)) if rows is None else np.asarray(rows)
+    return [
+        Slice(group, take(group.members, rows[cut]), _stopped_behind(take(state, rows[cut]), filled), filled)
+        for cut, filled in _cut(len(rows), group.at_once)
+    ]
+
+
+def state_of(slices: Sequence[Slice]) -> RunState:
+    """Return where the members of one group stand, in order."""
+    parts = [take(part.state, slice(part.filled)) for part in slices]
+    together: RunState = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    return together
+
+
+def compile_all(slices: Sequence[Slice]) -> None:
+    """Compile what the groups need, side by side."""
+    first = {id(part.group): part for part in reversed(slices)}
+    with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
+        list(pool.map(lambda part: _run(part, 0), first.values()))
+
+
+def run_all(
+    slices: Sequence[Slice],
+    until: int,
+    interrupted: threading.Event,
+    told: Callable[[int], None] = lambda epochs: None,
+    between: Callable[[], None] = lambda: None,
+) -> None:
+    """Run all members on until an epoch; each worker takes the next slice when it is done with one.
+
+    Args:
+        slices: they are changed.
+        until: the epoch.
+        interrupted: ends it after the chunks that are running.
+        told: called with the number of epochs that were run, summed over members, as they are run.
+        between: called now and then by this thread.
+    """
+    remaining = iter(slices)
+    lock = threading.Lock()
+
+    def work() -> None:
+        pace = 1
+        while not interrupted.is_set():
+            with lock:
+                part = next(remaining, None)
+            if part is None:
+                return
+            before = np.asarray(part.state.epoch)
+            going_on, epoch = _going_on(part, until), int(before.min())
+            while going_on and not interrupted.is_set():
+                began = time.perf_counter()
+                epoch = min(int(np.asarray(part.state.epoch)[going_on].min()) + pace, until)
+                _run(part, epoch)
+                after = np.asarray(part.state.epoch)
+                ran = int((after - before).max())
+                told(int((after - before)[: part.filled].sum()))
+                pace = training.next_pace(pace, max(1, ran), time.perf_counter() - began)
+                before, going_on = after, _going_on(part, until)
+
+    with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
+        working = [pool.submit(work) for _ in range(workers())]
+        while not all(worker.done() for worker in working):
+            concurrent.futures.wait(working, timeout=training.SECONDS_PER_CHUNK)
+            between()
+        for worker in working:
+            worker.result()
+
+
+def slice_size(program: Program, shared: Shared, members: Members, mapped: bool) -> int:
+    """Return how many members a slice holds: on a CPU a power of 2, elsewhere what the memory allows."""
+    count = len(jax.tree.leaves(members)[0])
+    if mapped:
+        return 2 ** int(math.log2(min(max(count // SLICES, 1), MOST_AT_ONCE)))
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    if limit is None:
+        return count
+    group = Group(program, shared, members, np.arange(count), mapped, 1)
+    state = jax.eval_shape(lambda: _start_one(program, shared, take(members, 0)))
+    one = (program, mapped, shared, take(members, np.arange(1)), _stacked(state), 1)
+    size = _compiled_advance(**group.options).lower(*one).compile().memory_analysis()
+    per_member = size.temp_size_in_bytes + size.output_size_in_bytes + size.argument_size_in_bytes
+    return int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
+
+
+def _stacked(state: Any) -> Any:
+    return jax.eval_shape(lambda: jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), state))
+
+
+def _going_on(part: Slice, until: int) -> list[int]:
+    """Return which members of a slice have not yet come to an epoch, and have not stopped."""
+    running = (np.asarray(part.state.stop) == training.RUNNING) & (np.asarray(part.state.epoch) < until)
+    return [int(row) for row in np.flatnonzero(running)]
+
+
+def _cut(count: int, size: int) -> list[tuple[NDArray[Any], int]]:
+    """Return the rows of each slice, and how many of them are no repetition."""
+    begins = range(0, count, size)
+    return [(np.minimum(np.arange(begin, begin + size), count - 1), min(size, count - begin)) for begin in begins]
+
+
+def _stopped_behind(state: RunState, filled: int) -> RunState:
+    """Stop what only fills a slice, so that it costs nothing."""
+    stop = jnp.where(jnp.arange(len(state.stop)) < filled, state.stop, training.STOPPED_EARLY)
+    return state._replace(stop=stop.astype(state.stop.dtype))
+
+
+def _run(part: Slice, until: int) -> None:
+    group = part.group
+    state = _compiled_advance(**group.options)(
+        group.program, group.mapped, group.shared, part.members, part.state, until
+    )
+    jax.tree.map(lambda leaf: leaf.block_until_ready(), state)
+    part.state = state
+
+
+def _start_one(program: Program, shared: Shared, member: Members) -> RunState:
+    params = jax.tree.map(jnp.copy, shared.params)
+    started = training.start(program, inputs_of(shared, member), params)
+    # What puts the members together must not be mixed into the kernels of one: it could change the last bits.
+    apart: RunState = lax.optimization_barrier(started)  # type: ignore[no-untyped-call]  # JAX's own lack
+    return apart
+
+
+def _start_all(program: Program, mapped: bool, shared: Shared, members: Members) -> RunState:
+    start = functools.partial(_start_one, program, shared)
+    started: RunState = lax.map(start, members) if mapped else jax.vmap(start)(members)
+    return started
+
+
+def _advance_all(
+    program: Program, mapped: bool, shared: Shared, members: Members, states: RunState, until: Any
+) -> RunState:
+    def advance(member: Members, state: RunState) -> RunState:
+        return training.advance(program, inputs_of(shared, member), state, until)
+
+    if mapped:
+        after: RunState = lax.map(lambda both: advance(*both), (members, states))
+        return after
+    together: RunState = jax.vmap(advance)(members, states)
+    return together
+
+
+@functools.cache
+def _compiled_start(**options: Any) -> Callable[..., RunState]:
+    return jax.jit(_start_all, static_argnums=(0, 1), compiler_options=options or None)
+
+
+@functools.cache
+def _compiled_advance(**options: Any) -> Any:
+    return jax.jit(_advance_all, static_argnums=(0, 1), donate_argnums=4, compiler_options=options or None)

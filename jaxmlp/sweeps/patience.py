@@ -1,0 +1,108 @@
+"""Patience: what every patience would have given, from curves that are there already."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from numpy.typing import NDArray
+
+from jaxmlp import checks
+from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.sweeps.result import Sweep, as_table
+from jaxmlp.training import StopReason
+
+
+def replayed(rule: EarlyStopping, patience: int, curves: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return where a rule would have stopped some curves with another patience, and what was best until then.
+
+    Args:
+        rule: the rule, but for its patience.
+        patience: epochs to wait.
+        curves: what is watched, of shape (members, epochs), NaN for epochs not run.
+
+    Returns:
+        The epochs that would have been run, and the best values among them, each of shape (members,).
+
+    Example:
+        >>> epochs, best = replayed(EarlyStopping(), 2, np.array([[3.0, 2.0, 2.5, 2.5, 1.0]]))
+        >>> epochs.tolist(), best.tolist()
+        ([4], [2.0])
+    """
+    waiting = dataclasses.replace(rule, patience=jnp.asarray(patience, jnp.int32))
+
+    def of_curve(curve: Any) -> Any:
+        def epoch(carry: Any, value: Any) -> Any:
+            state, stopped, epochs, best = carry
+            ran = ~stopped & ~jnp.isnan(value)
+            after, stop = waiting.update(value, state)
+            state = jax.tree.map(lambda new, old: jnp.where(ran, new, old), after, state)
+            best = jnp.where(ran, jnp.fmin(best, waiting.cost(value)), best)
+            return (
+                state,
+                stopped | (ran & (stop | waiting.reached(value))),
+                epochs + ran.astype(epochs.dtype),
+                best,
+            ), None
+
+        first = (waiting.init(), jnp.zeros((), bool), jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, curve.dtype))
+        (_, _, epochs, best), _ = lax.scan(epoch, first, curve)
+        return epochs, waiting.cost(best)
+
+    epochs, best = jax.jit(jax.vmap(of_curve))(jnp.asarray(curves, float))
+    return np.asarray(epochs), np.asarray(best)
+
+
+def steps_to(epochs: int) -> Sequence[int]:
+    """Return the patiences to compare within a number of epochs: 1, 2, 3, 5, 10, 20, 30, 50 and so on.
+
+    Example:
+        >>> steps_to(30)
+        [1, 2, 3, 5, 10, 20, 30]
+    """
+    steps = [digit * 10**power for power in range(len(str(epochs))) for digit in (1, 2, 3, 5)]
+    return [step for step in steps if step <= epochs]
+
+
+def patience_table(runs: Sweep, patiences: Sequence[int] | None = None) -> Any:
+    """Say what every patience would have given, from the curves that are there: nothing is trained again.
+
+    The sweep's own stopping rule is replayed with other patiences (a plain ``EarlyStopping`` if it had none).
+
+    Args:
+        runs: a sweep, at best without early stopping.
+        patiences: to compare, each at least 1; unless given 1, 2, 3, 5, 10, 20 and so on, as far as curves reach.
+
+    Returns:
+        For each patience the mean over all members of the epochs run, and of the best value until then; the best
+        setting by that, and its mean. A pandas data frame if pandas is installed, else a list of dictionaries.
+
+    Raises:
+        ValueError: a patience longer than that by which members were stopped: their curves end there.
+
+    Example:
+        >>> patience_table(runs, [1, 20])["epochs"].tolist()[1]
+        20.0
+    """
+    rule = runs.groups[0].shared.inputs.early_stopping
+    own = int(rule.patience) if rule is not None and StopReason.STOPPED_EARLY in runs.stop_reason else None
+    if patiences is None:
+        patiences = [p for p in steps_to(runs.history[runs.judged_by].shape[1]) if own is None or p <= own]
+    curves, rows = runs.history[runs.judged_by], []
+    for patience in patiences:
+        if checks.whole_number("patiences", patience, 1) > (own or math.inf):
+            raise ValueError(f"patiences has {patience}, but members were stopped by {own}; run the sweep without it")
+        epochs, best = replayed(rule or EarlyStopping(), patience, curves)
+        means = np.where(np.isfinite(best), best, np.nan).reshape(-1, runs.seeds).mean(axis=1)
+        sign = -1 if runs.larger_is_better() else 1
+        place = int(np.nanargmin(sign * means)) if np.isfinite(means).any() else 0
+        rows.append(
+            {"patience": patience, "epochs": float(epochs.mean()), "mean": float(np.nanmean(means))}
+            | {f"best {name}": value for name, value in runs.settings[place].items()}
+            | {"mean of the best": float(means[place])}
+        )
+    return as_table(rows)

@@ -1,0 +1,111 @@
+"""Saving: all members of a sweep in one file, and the sweep that goes on from there, equal to the bit."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp import archive, training
+from jaxmlp.sweeps import members as crew
+from jaxmlp.sweeps.members import Group, Slice
+from jaxmlp.training import RunState
+
+KEEP = 2
+"""How many files are kept; a damaged one is passed over when they are read."""
+
+
+class Saver:
+    """Writes where all members stand into a folder; into none if there is no folder."""
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None, groups: Sequence[Group], slices: Sequence[Sequence[Slice]]
+    ) -> None:
+        self._folder = folder
+        self._slices = slices
+        self._about = described(groups) if folder is not None else {}
+        self._saved = time.perf_counter()
+
+    def now_and_then(self) -> None:
+        """Save if it is some time since it was done last."""
+        if time.perf_counter() - self._saved > training.SECONDS_PER_SAVE:
+            self.save()
+
+    def save(self) -> None:
+        """Save."""
+        if self._folder is not None:
+            states = [crew.state_of(of_group) for of_group in self._slices]
+            epochs = sum(int(state.epoch.sum()) for state in states)
+            archive.write_next(self._folder, epochs, archive.flatten(states), self._about, KEEP)
+        self._saved = time.perf_counter()
+
+
+def resumed(
+    folder: str | os.PathLike[str], groups: Sequence[Group], slices: Sequence[Sequence[Slice]]
+) -> list[list[Slice]]:
+    """Return slices that stand where a saved sweep ended; as they are if nothing has been saved.
+
+    Raises:
+        archive.ArchiveError: the files are damaged.
+        ValueError: they are of another sweep.
+    """
+    if not archive.numbers(folder):
+        return [list(of_group) for of_group in slices]
+    _, arrays, about = archive.read_latest(folder)
+    for i, (was, now) in enumerate(zip(about.get("groups", ()), described(groups)["groups"], strict=False)):
+        for name in now:
+            if name not in ("epochs", "jax") and was.get(name) != now[name]:
+                what = f"group {i} of the sweep" if len(groups) > 1 else "the sweep"
+                raise ValueError(f"{folder} holds a sweep with another {name} in {what}; give what it began with")
+    if len(about["groups"]) != len(groups):
+        raise ValueError(f"{folder} holds a sweep of {len(about['groups'])} structures, this one has {len(groups)}")
+    epochs = about["groups"][0]["epochs"]
+    like = [_like(part, epochs) for part in slices]
+    states = archive.unflatten(like, arrays)
+    reached = max(int(state.epoch.max()) for state in states)
+    if reached > groups[0].program.epochs:
+        raise ValueError(f"epochs is {groups[0].program.epochs}, but the saved sweep has run {reached}; give those")
+    return [
+        crew.regrouped(group, state._replace(history=_fitted(state.history, group.program.epochs)))
+        for group, state in zip(groups, states, strict=True)
+    ]
+
+
+def described(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return what a file says about its sweep, so that another is not taken for it."""
+    of_groups = []
+    for group in groups:
+        inputs = group.shared.inputs._replace(keys=group.members.keys)
+        about = training.describe(group.program, inputs)
+        others = (group.members.hyper, group.members.fold, group.shared.folds, group.shared.params, group.places)
+        of_groups.append(about | {"hyper": training.digest(others)})
+    described: dict[str, Any] = json.loads(json.dumps({"groups": of_groups}))
+    return described
+
+
+def _like(slices: Sequence[Slice], epochs: int) -> RunState:
+    """Return the shapes of all members of a group, with a history of so many epochs."""
+    count = sum(part.filled for part in slices)
+
+    def like() -> RunState:
+        state = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape[1:]), leaf.dtype), slices[0].state)
+        history = {name: jnp.zeros((count, epochs), entries.dtype) for name, entries in state.history.items()}
+        wanted: RunState = state._replace(history=history)
+        return wanted
+
+    shapes: RunState = jax.eval_shape(like)
+    return shapes
+
+
+def _fitted(history: Any, epochs: int) -> Any:
+    """Return a history with room for so many epochs."""
+
+    def fitted(entries: Any) -> Any:
+        more = max(0, epochs - entries.shape[1])
+        return jnp.pad(entries[:, :epochs], ((0, 0), (0, more)), constant_values=np.nan)
+
+    return jax.tree.map(fitted, history)

@@ -1,0 +1,407 @@
+"""Sweeps: every member is the run it stands for, whatever runs beside it."""
+
+import functools
+import os
+import signal
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_saving import OPTIMIZERS
+
+from jaxmlp import losses, metrics, optimizers, regularizers, schedules, sweeps, training
+from jaxmlp.early_stopping import EarlyStopping
+from jaxmlp.mlp import MLP
+from jaxmlp.sweeps import members as crew
+from jaxmlp.training import StopReason
+
+KEY = jax.random.key(5)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(53, 4)).astype(np.float32)
+Y = (X[:, 0] + X[:, 1] ** 2 > 0.7).astype(int) + (X[:, 2] > 0.5)
+DATA, VALIDATION = (X[:40], Y[:40]), (X[40:], Y[40:])
+OPTIONS = {"epochs": 6, "batch_size": 7, "validation": VALIDATION, "metrics": {"accuracy": metrics.accuracy}}
+RATES = sweeps.grid(learning_rate=[0.003, 0.03, 0.3])
+
+
+def recipe(hyper):
+    return training.Recipe(MLP((4, 8, 3)), optimizers.adam(hyper["learning_rate"]), losses.softmax_cross_entropy)
+
+
+def everything(hyper):
+    """A recipe in which all is a number that may be swept."""
+    net = MLP((4, 8, 3), dropout=hyper["dropout"])
+    chain = optax.chain(
+        regularizers.clip_by_global_norm(hyper["clip"]), regularizers.gradient_noise(hyper["noise"]),
+        regularizers.elastic_net(hyper["l1"], hyper["l2"]),
+        optimizers.adamw(hyper["learning_rate"], b1=hyper["b1"], b2=0.99, weight_decay=hyper["decay"]),
+    )  # fmt: skip
+    loss = functools.partial(losses.softmax_cross_entropy, label_smoothing=hyper["smoothing"])
+    return training.Recipe(net, chain, loss, augment=regularizers.input_noise(hyper["input_noise"]))
+
+
+def by_value(*trees):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trees)]
+
+
+def assert_equal_to_the_bit(run, other):
+    assert by_value(run.state) == by_value(other.state)
+    assert (run.epochs, run.best_epoch, run.stop_reason) == (other.epochs, other.best_epoch, other.stop_reason)
+    assert by_value(run.history, run.params, run.best_params) == by_value(
+        other.history, other.params, other.best_params
+    )
+    assert list(run.history) == list(other.history)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **OPTIONS)
+
+
+def test_a_member_is_the_run_of_its_setting_and_seed_to_the_bit(runs):
+    assert len(runs) == 9
+    for i in (0, 4, 8):
+        alone = training.fit(recipe, DATA, hyper=RATES[i // 3], key=jax.random.fold_in(KEY, i % 3), **OPTIONS)
+        assert_equal_to_the_bit(runs.member(i), alone)
+    assert runs.setting.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert runs.seed.tolist() == [0, 1, 2] * 3
+    assert list(runs.history) == ["train/loss", "validation/loss", "validation/accuracy"]
+    assert runs.history["validation/loss"].shape == (9, 6)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ("sgd", "adam", "momentum", "adamax")])
+def test_a_member_is_its_run_with_every_optimizer(name, compiled_as_for_users):
+    fixed = training.Recipe(MLP((4, 6, 6, 3)), OPTIMIZERS[name], losses.softmax_cross_entropy)
+    together = sweeps.sweep(fixed, DATA, seeds=2, epochs=3, batch_size=16, key=KEY)
+    alone = training.fit(fixed, DATA, epochs=3, batch_size=16, key=jax.random.fold_in(KEY, 1))
+    assert_equal_to_the_bit(together.member(1), alone)
+
+
+def test_a_member_is_its_run_with_every_regularizer_and_its_own_early_stopping(compiled_as_for_users):
+    names = {
+        "dropout": 0.2, "clip": 0.5, "noise": 0.1, "l1": 1e-4, "l2": 1e-3, "learning_rate": 0.03, "b1": 0.8,
+        "decay": 0.01, "smoothing": 0.1, "input_noise": 0.1,
+    }  # fmt: skip
+    settings = [{name: value * factor for name, value in names.items()} for factor in (1.0, 0.5, 0.1)]
+    options = {"epochs": 40, "batch_size": 16, "validation": VALIDATION, "early_stopping": EarlyStopping(patience=3)}
+    together = sweeps.sweep(everything, DATA, hyper=settings, seeds=2, key=KEY, **options)
+    for i in (0, 3, 5):
+        alone = training.fit(everything, DATA, hyper=settings[i // 2], key=jax.random.fold_in(KEY, i % 2), **options)
+        assert_equal_to_the_bit(together.member(i), alone)
+    assert len(set(together.epochs.tolist())) > 1
+    assert StopReason.STOPPED_EARLY in together.stop_reason
+    assert np.isnan(together.history["train/loss"][np.arange(40) >= together.epochs[:, None]]).all()
+    assert together.wasted == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4, 9])
+def test_the_size_of_slices_changes_no_bit(runs, at_once):
+    other = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, at_once=at_once, **OPTIONS)
+    assert by_value(other.states) == by_value(runs.states)
+
+
+def test_the_number_of_workers_changes_no_bit(runs, monkeypatch):
+    monkeypatch.setattr(crew, "workers", lambda: 5)
+    other = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **OPTIONS)
+    assert by_value(other.states) == by_value(runs.states)
+
+
+def test_members_side_by_side_are_their_runs_to_rounding(monkeypatch):
+    options = OPTIONS | {"epochs": 1}
+    mapped = sweeps.sweep(recipe, DATA, hyper=RATES[:2], seeds=2, key=KEY, **options)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # which computes them side by side
+    together = sweeps.sweep(recipe, DATA, hyper=RATES[:2], seeds=2, key=KEY, **options)
+    assert not together.groups[0].mapped
+    for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(mapped.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    exact = sweeps.sweep(recipe, DATA, hyper=RATES[:2], seeds=2, key=KEY, exact=True, **options)
+    assert by_value(exact.states) == by_value(mapped.states)
+
+
+def test_side_by_side_the_time_of_stopped_members_is_reported(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    options = OPTIONS | {"epochs": 30, "early_stopping": EarlyStopping(patience=1)}
+    runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, at_once=6, **options)
+    assert runs.wasted == pytest.approx(1 - runs.epochs.mean() / runs.epochs.max())
+    assert 0 < runs.wasted < 1
+
+
+def test_other_numbers_compile_nothing(compilations):
+    sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, **OPTIONS)
+    before = compilations.count
+    again = sweeps.sweep(recipe, DATA, hyper=sweeps.grid(learning_rate=[0.5, 0.05, 0.1]), seeds=2, key=KEY, **OPTIONS)
+    assert compilations.count == before
+    assert again.compile_seconds < 1
+
+
+def test_a_diverged_member_is_marked_and_harms_no_other(runs):
+    settings = [*RATES, {"learning_rate": 1e38}]
+    with_one = sweeps.sweep(recipe, DATA, hyper=settings, seeds=3, key=KEY, **OPTIONS)
+    assert with_one.stop_reason[9:] == (StopReason.DIVERGED,) * 3
+    assert by_value(jax.tree.map(lambda leaf: leaf[:9], with_one.states[0])) == by_value(runs.states[0])
+    assert with_one.member(9).diverged_at is not None
+    assert with_one.best().hyper == runs.best().hyper
+    assert "3 diverged" in repr(with_one)
+    table = with_one.table()
+    assert table["diverged"].tolist() == [0, 0, 0, 3]
+    assert table["learning_rate"].tolist()[-1] == 1e38
+
+
+def test_structure_makes_groups_whose_members_are_their_runs(compiled_as_for_users):
+    def by_structure(hyper):
+        net = MLP((4, *hyper["hidden"], 3), hyper["activation"])
+        optimizer = getattr(optimizers, hyper["optimizer"])(hyper["learning_rate"])
+        return training.Recipe(net, optimizer, losses.softmax_cross_entropy)
+
+    settings = [
+        {"hidden": (8,), "activation": "relu", "optimizer": "adam", "learning_rate": 0.01, "batch_size": 7},
+        {"hidden": (5, 5), "activation": "tanh", "optimizer": "momentum", "learning_rate": 0.1, "batch_size": 20},
+        {"hidden": (8,), "activation": "relu", "optimizer": "adam", "learning_rate": 0.1, "batch_size": 7},
+    ]
+    runs = sweeps.sweep(by_structure, DATA, hyper=settings, seeds=2, epochs=3, batch_size=None, key=KEY)
+    assert [group.places.tolist() for group in runs.groups] == [[0, 1, 4, 5], [2, 3]]
+    for i in (1, 3, 4):
+        setting = settings[i // 2]
+        rest = {name: value for name, value in setting.items() if name != "learning_rate"}
+        alone = training.fit(
+            lambda hyper, rest=rest: by_structure(rest | hyper), DATA, hyper={"learning_rate": setting["learning_rate"]},
+            epochs=3, batch_size=setting["batch_size"], key=jax.random.fold_in(KEY, i % 2),
+        )  # fmt: skip
+        assert_equal_to_the_bit(runs.member(i), alone)
+    np.testing.assert_array_equal(runs.history["train/loss"][4], runs.member(4).history["train/loss"])
+    with pytest.raises(ValueError, match="the nets are of 2 structures, which no array holds; take member"):
+        _ = runs.params
+
+
+def test_the_ladder_of_rates_is_tried_unless_settings_are_given():
+    runs = sweeps.sweep(recipe, DATA, key=KEY, **OPTIONS)
+    assert [setting["learning_rate"] for setting in runs.settings] == list(schedules.ladder())
+
+
+def test_a_saved_sweep_goes_on_to_the_bit(runs, tmp_path):
+    sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, **(OPTIONS | {"epochs": 2}))
+    resumed = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
+    assert by_value(resumed.states) == by_value(runs.states)
+    other = sweeps.grid(learning_rate=[0.003, 0.03, 0.1])
+    with pytest.raises(ValueError, match="holds a sweep with another hyper in the sweep; give what it began with"):
+        sweeps.sweep(recipe, DATA, hyper=other, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
+    with pytest.raises(ValueError, match="another key in the sweep"):
+        sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=jax.random.key(6), save=tmp_path, resume=True, **OPTIONS)
+    with pytest.raises(ValueError, match="epochs is 3, but the saved sweep has run 6"):
+        sweeps.sweep(
+            recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **(OPTIONS | {"epochs": 3})
+        )
+
+
+def test_ctrl_c_leaves_what_has_been_run_and_it_goes_on_to_the_bit(runs, tmp_path):
+    options = OPTIONS | {"epochs": 100_000}
+    timer = threading.Timer(3.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.perf_counter()
+    partial = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, **options)
+    assert time.perf_counter() - began < 30
+    timer.join()
+    assert StopReason.INTERRUPTED in partial.stop_reason
+    assert 0 < partial.epochs.sum() < 900_000
+    i = int(partial.epochs.argmax())
+    first = partial.history["train/loss"][i, :6]
+    np.testing.assert_array_equal(first, runs.history["train/loss"][i])
+
+
+def test_best_is_the_best_mean_over_seeds(runs):
+    losses_at_best = runs.history["validation/loss"].min(axis=1).reshape(3, 3)
+    best = runs.best()
+    place = int(losses_at_best.mean(axis=1).argmin())
+    assert best.hyper == RATES[place]
+    assert best.mean == pytest.approx(losses_at_best[place].mean())
+    assert best.std == pytest.approx(losses_at_best[place].std())
+    assert best.members == tuple(range(3 * place, 3 * place + 3))
+    assert best.run.history["validation/loss"].min() == losses_at_best[place].min()
+    accuracies = runs.history["validation/accuracy"][np.arange(9), runs.best_epoch - 1].reshape(3, 3)
+    by_accuracy = runs.best("validation/accuracy", "max")
+    assert by_accuracy.hyper == RATES[int(accuracies.mean(axis=1).argmax())]
+    assert by_accuracy.mean == pytest.approx(accuracies.mean(axis=1).max())
+    table = runs.table("validation/accuracy", "max")
+    assert table["mean"].tolist() == sorted(accuracies.mean(axis=1), reverse=True)
+    assert table["highest"].max() == accuracies.max()
+
+
+def test_what_is_watched_decides_what_is_best():
+    rule = EarlyStopping(patience=50, metric="accuracy", mode="max")
+    runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, early_stopping=rule, **OPTIONS)
+    assert runs.judged_by == "validation/accuracy"
+    best = runs.history["validation/accuracy"].max(axis=1).reshape(3, 2).mean(axis=1)
+    assert runs.best().mean == pytest.approx(best.max())
+    assert runs.table()["mean"].tolist() == pytest.approx(sorted(best, reverse=True))
+
+
+def test_the_ensemble_is_the_mean_of_probabilities(runs):
+    each = [jax.nn.softmax(recipe(RATES[0]).net.apply(runs.member(i).best_params, jnp.asarray(X))) for i in (1, 5, 5)]
+    np.testing.assert_allclose(runs.ensemble(X, [1, 5, 5]), sum(each) / 3, rtol=1e-5)
+    best = runs.best().members
+    np.testing.assert_array_equal(runs.ensemble(X), runs.ensemble(X, best))
+    assert runs.outputs(X, [2]).shape == (1, 53, 3)
+
+
+def test_the_selected_ensemble_is_as_good_as_the_best_member_and_each_step_is_the_best(runs):
+    def brier(p, y):
+        return float(jnp.mean((p - jax.nn.one_hot(y, 3)) ** 2))
+
+    chosen = sweeps.select_ensemble(runs, X[40:], Y[40:], size=4)
+    singles = [brier(runs.ensemble(X[40:], [i]), Y[40:]) for i in range(9)]
+    assert chosen[0] == int(np.argmin(singles))
+    for size in (2, 3, 4):
+        taken = [brier(runs.ensemble(X[40:], [*chosen[: size - 1], i]), Y[40:]) for i in range(9)]
+        assert chosen[size - 1] == int(np.argmin(taken))
+
+
+def test_patience_table_is_what_training_with_each_patience_gives():
+    options = {"epochs": 40, "batch_size": 16, "validation": VALIDATION}
+    hyper = sweeps.grid(learning_rate=[0.1, 0.3])
+    whole = sweeps.sweep(recipe, DATA, hyper=hyper, seeds=2, key=KEY, **options)
+    table = whole.patience_table([1, 3, 8])
+    for patience, epochs, mean, rate, best in table.itertuples(index=False):
+        rule = EarlyStopping(patience=patience)
+        stopped = sweeps.sweep(recipe, DATA, hyper=hyper, seeds=2, key=KEY, early_stopping=rule, **options)
+        assert epochs == stopped.epochs.mean()
+        assert mean == pytest.approx(np.nanmin(stopped.history["validation/loss"], axis=1).mean())
+        assert (rate, best) == (stopped.best().hyper["learning_rate"], pytest.approx(stopped.best().mean))
+    with pytest.raises(ValueError, match="patiences has 9, but members were stopped by 8; run the sweep without it"):
+        stopped.patience_table([9])
+
+
+def test_halving_leaves_the_survivors_curves_unchanged():
+    halved = sweeps.halving(recipe, DATA, seeds=2, key=KEY, first=2, factor=2.5, **(OPTIONS | {"epochs": 9}))
+    whole = sweeps.sweep(recipe, DATA, seeds=2, key=KEY, **(OPTIONS | {"epochs": 9}))
+    assert [(rung.epochs, len(rung.settings)) for rung in halved.rungs] == [(2, 7), (5, 3), (9, 2)]
+    for i in range(14):
+        ran = halved.runs.epochs[i]
+        assert ran == max(rung.epochs for rung in halved.rungs if i // 2 in rung.settings)
+        for name, curves in halved.runs.history.items():
+            np.testing.assert_array_equal(curves[i, :ran], whole.history[name][i, :ran])
+            assert np.isnan(curves[i, ran:]).all()
+    for rung, after in zip(halved.rungs, halved.rungs[1:], strict=False):
+        so_far = np.nanmin(whole.history["validation/loss"][:, : rung.epochs], axis=1).reshape(7, 2).mean(axis=1)
+        kept = sorted(rung.settings, key=lambda place: so_far[place])[: len(after.settings)]
+        assert after.settings == tuple(sorted(kept))
+    last = halved.rungs[-1].settings
+    assert halved.survivors == tuple(halved.runs.settings[place] for place in last)
+    reasons = {halved.runs.stop_reason[i] for i in range(14) if i // 2 not in last}
+    assert reasons == {StopReason.DROPPED}
+    final = next(i for i in range(14) if i // 2 in last)
+    assert by_value(halved.runs.member(final).state) == by_value(whole.member(final).state)
+
+
+def test_the_range_test_finds_where_the_loss_falls_and_where_it_breaks():
+    def quadratic(hyper):
+        return training.Recipe(
+            MLP((1, 1), initializer="zeros"), optimizers.sgd(hyper["learning_rate"]), losses.squared_error
+        )
+
+    x, noise = np.ones((32, 1), np.float32), np.resize([1.0, -1.0], (32, 1)).astype(np.float32)
+    tested = sweeps.lr_range_test(quadratic, (x, 5 + noise), low=1e-4, high=100.0, batch_size=None, key=KEY, seeds=3)
+    assert tested.losses.shape == (3, 200)
+    np.testing.assert_allclose(tested.learning_rates, np.geomspace(1e-4, 100, 200))
+    average = w = b = 0.0
+    for t, rate in enumerate(tested.learning_rates[:100]):
+        loss = (w + b - 5) ** 2 + 1
+        average = 0.9 * average + 0.1 * loss
+        assert tested.losses[0, t] == pytest.approx(average / (1 - 0.9 ** (t + 1)), rel=1e-4)
+        w, b = w - 2 * rate * (w + b - 5), b - 2 * rate * (w + b - 5)
+    assert 1e-3 < tested.suggestion < 0.5
+    noise = RNG.normal(size=(32, 1)).astype(np.float32)
+    tested = sweeps.lr_range_test(quadratic, (x, 5 + noise), low=1e-4, high=100.0, batch_size=8, key=KEY, seeds=3)
+    broke = tested.learning_rates[(np.isnan(tested.losses).sum(axis=0) > 1).argmax()]
+    assert 0.5 < broke < 2  # the curvature of the loss is 4, so that descent breaks at 2/4
+    assert "falls the fastest" in tested.reason
+    assert f"most seeds diverge at {broke:.2g}" in tested.reason
+    with pytest.raises(ValueError, match="the loss falls at no rate"):
+        sweeps.lr_range_test(quadratic, (x, 0 * x), low=1e-4, high=1e-2, batch_size=8, key=KEY)
+
+
+def test_grid_and_samples():
+    assert sweeps.grid(a=[0.1, 0.2], b=["x", "y"]) == [
+        {"a": 0.1, "b": "x"}, {"a": 0.1, "b": "y"}, {"a": 0.2, "b": "x"}, {"a": 0.2, "b": "y"},
+    ]  # fmt: skip
+    drawn = sweeps.sample(
+        2000, key=KEY, rate=sweeps.log_uniform(1e-4, 1.0), share=sweeps.uniform(-1, 3), width=sweeps.choice([8, 16, 32])
+    )
+    rates = np.log10([setting["rate"] for setting in drawn])
+    assert np.histogram(rates, bins=4, range=(-4, 0))[0].min() > 430
+    shares = np.array([setting["share"] for setting in drawn])
+    assert np.histogram(shares, bins=4, range=(-1, 3))[0].min() > 430
+    widths = [setting["width"] for setting in drawn]
+    assert all(600 < widths.count(width) < 740 for width in (8, 16, 32))
+    assert abs(np.corrcoef(rates, shares)[0, 1]) < 0.1
+    assert sweeps.sample(3, key=KEY, a=sweeps.uniform(0, 1)) == sweeps.sample(3, key=KEY, a=sweeps.uniform(0, 1))
+
+
+UNREAD = {"learning_rate": 0.1, "l2": 0.1}
+BAD = {
+    "never read": ({"hyper": UNREAD}, ValueError, r"hyper has 'l2', which recipe never reads; leave it out, or use hyper"),
+    "no settings": ({"hyper": []}, ValueError, "hyper is an empty list; give one setting at least"),
+    "other names": ({"hyper": [{"learning_rate": 0.1}, {"rate": 0.1}]}, ValueError, r"hyper\[1\] has 'rate', but hyper\[0\]"),
+    "NaN": ({"hyper": {"learning_rate": np.nan}}, ValueError, r"hyper\[0\]\['learning_rate'\] is nan; give a finite number"),
+    "no setting": ({"hyper": 3}, TypeError, "hyper is 3; give a list of settings, such as sweeps.grid"),
+    "out of range": ({"hyper": [*RATES, {"learning_rate": -1.0}]}, ValueError, "learning_rate is -1.0; give a number in"),
+    "no seeds": ({"seeds": 0}, ValueError, "seeds is 0; give a whole number of at least 1"),
+    "none at once": ({"at_once": 0}, ValueError, "at_once is 0; give a whole number of at least 1"),
+    "nothing to resume": ({"resume": True}, ValueError, "resume is True, but save is None; give the folder"),
+    "no key": ({"key": 3}, TypeError, "key"),
+    "an array": ({"hyper": {"learning_rate": np.ones(2)}}, TypeError, "is an array of shape .2,.; give a single number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_a_sentence(unchecked, name):
+    options, error, sentence = BAD[name]
+    with pytest.raises(error, match=sentence):
+        sweeps.sweep(recipe, DATA, **({"hyper": RATES, "key": KEY} | OPTIONS | options))
+
+
+def test_a_float_that_becomes_structure_gets_a_sentence():
+    def widths(hyper):
+        return training.Recipe(MLP((4, int(hyper["width"]), 3)), optimizers.adam(0.1), losses.softmax_cross_entropy)
+
+    with pytest.raises(
+        ValueError, match="hyper has floats for 'width', of which recipe makes structure, such as a size"
+    ):
+        sweeps.sweep(widths, DATA, hyper={"width": 8.0}, key=KEY, **OPTIONS)
+    assert len(sweeps.sweep(widths, DATA, hyper=[{"width": 8}, {"width": 4}], key=KEY, **OPTIONS).groups) == 2
+
+
+def test_hyperparameters_of_a_fixed_recipe_are_refused():
+    with pytest.raises(
+        TypeError, match="hyper is given, but recipe is fixed; give a function from a setting to a Recipe"
+    ):
+        sweeps.sweep(recipe(RATES[0]), DATA, hyper=RATES, key=KEY, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "sentence"),
+    [
+        ({}, ValueError, "grid is empty"),
+        ({"a": []}, ValueError, "a is empty"),
+        ({"a": 0.1}, TypeError, r"a is 0.1; give a list of values to try, such as \[0.1\]"),
+        ({"a": "relu"}, TypeError, "a is 'relu'; give a list"),
+        ({"a": [1.0, 1.0]}, ValueError, "a has 1.0 twice"),
+        ({"a": [np.inf]}, ValueError, r"a\[0\] is inf; give a finite number"),
+    ],
+)
+def test_a_bad_grid_gets_a_sentence(values, error, sentence):
+    with pytest.raises(error, match=sentence):
+        sweeps.grid(**values)
+
+
+def test_pictures_suit_what_varies(runs):
+    axes = runs.plot()
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("learning_rate", "validation loss", "log")
+    best = runs.best().hyper["learning_rate"]
+    assert f"best, {best:g}" in [text.get_text() for text in axes.get_legend().get_texts()]
+    np.testing.assert_allclose(
+        axes.lines[0].get_ydata(), np.median(runs.history["validation/loss"].min(axis=1).reshape(3, 3), axis=1)
+    )
