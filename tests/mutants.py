@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 OPTIMIZERS = "tests/test_optimizers.py"
 CONTRACTS = "tests/test_contracts.py"
 REGULARIZERS = "tests/test_regularizers.py"
+WATCH = "tests/test_watch.py -k "
 
 
 class Mutant(NamedTuple):
@@ -63,15 +64,25 @@ def in_fingerprint(text: str, fault: str) -> Mutant:
     return Mutant("training/fingerprint.py", text, fault, "tests/test_training.py -k written_out")
 
 
+def in_watch(text: str, fault: str, words: str) -> Mutant:
+    """A fault in what measures how training is doing."""
+    return Mutant("training/watch.py", text, fault, WATCH + words)
+
+
 def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     """A fault in what makes one kernel of a loop."""
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
 
 
+def in_order(text: str, fault: str, words: str) -> Mutant:
+    """A fault in the order of batches."""
+    return Mutant("data/order.py", text, fault, f"tests/test_order.py -k {words}")
+
+
 MUTANTS = [
     # -- optimizers --
     in_optimizer("sgd", "like(-eta,", "like(eta,"),
-    in_optimizer("sgd", "count=optax.safe_increment(state.count)", "count=state.count"),
+    in_optimizer("sgd", "SGDState(optax.safe_increment(state.count),", "SGDState(state.count,"),
     in_optimizer("momentum", "like(momentum, m) * m +", "like(momentum, m) * m -"),
     in_optimizer("momentum", "state.count == 0", "state.count == 1"),
     in_optimizer("momentum", "1.0, 1 - dampening", "1.0, 1 + dampening"),
@@ -284,7 +295,7 @@ MUTANTS = [
     in_model("mlp/net", "preferred_element_type=result", "preferred_element_type=dtype", "mlp -k compute_dtype"),
     in_model("mlp/net", "z = jnp.matmul(a.astype(dtype), w,", "z = jnp.matmul(a.astype(result), layer.w,", "mlp -k compute_dtype"),
     in_model("mlp/net", "base(self.hidden_activations[i]) is selu", "base(self.hidden_activations[0]) is selu", "mlp -k saturated"),
-    in_model("mlp/net", "z = normalization.apply(layer.normalization, z)", "z = z", "forward -k flax"),
+    in_model("mlp/net", "entering = self._normalization.apply(layer.normalization, z)", "entering = z", "forward -k flax"),
     in_model("mlp/net", "itertools.accumulate(sizes.values())", "sizes.values()", "mlp -k heads"),
     in_model("mlp/net", "return dict(zip(sizes, parts", "return dict(zip(sorted(sizes), parts", "mlp -k heads"),
     in_model("mlp/arguments", "if total != outputs", "if total > outputs", "mlp -k description"),
@@ -343,7 +354,57 @@ MUTANTS = [
     in_fingerprint("(_of(key, seen), _of(value, seen))", "(_of(value, seen),)"),
     in_fingerprint("return found is function", "return True"),
     in_fingerprint('return "met", seen[id(thing)]', "pass"),
-    Mutant("training/state.py", "self.epochs, self.batch_size, self.metrics))", "self.epochs, self.batch_size))", "tests/test_training.py -k written_out"),
+    Mutant("training/state.py", "dataclasses.fields(self)))", "dataclasses.fields(self)[:3]))", "tests/test_training.py -k written_out"),
+    # -- the order of batches --
+    in_order("ROUNDS = 12", "ROUNDS = 4", "shuffle or all_orders"),
+    in_order("ROUNDS = 12", "ROUNDS = 8", "shuffle and 16"),
+    in_order(" * jnp.uint32(0x85EBCA6B)", "", "shuffle and 16"),
+    in_order(" * jnp.uint32(0xC2B2AE35)", "", "murmur3"),
+    in_order("return i, i >= n", "return i, i < 0", "five_thousand"),
+    in_order("% a) % a", "% a) % b", "five_thousand"),
+    in_order("% a) % a", "% b) % a", "network"),
+    in_order("% b) % b", "% a) % b", "network"),
+    in_order("if a % 2 and b % 2", "if False", "odd_and_even"),
+    in_order("a = max(4,", "a = max(1,", "all_orders"),
+    in_order("b = max(4,", "b = max(1,", "all_orders"),
+    in_order("isqrt(n - 1) + 1", "isqrt(n - 1) + 9", "few_besides"),
+    in_order("round_keys[r + 1]", "round_keys[r]", "all_orders"),
+    in_order("random.bits(key,", "random.bits(jax.random.key(0),", "next_epoch"),
+    in_order("checks.whole_number(\"n\", n, 1)", "n", "sentence"),
+    # -- what is watched, and when --
+    in_watch("dtype=np.int64) * n // batch_size", "dtype=np.int64)", "spread"),
+    in_watch("SATURATED = 0.05", "SATURATED = 0.06", "twentieth"),
+    in_watch("(-4.0, 4.0, 81)", "(-1.0, 1.0, 81)", "twentieth"),
+    in_watch("slope < SATURATED * steepest", "slope < SATURATED", "twentieth"),
+    in_watch("axis=0, keepdims=True)", "axis=None, keepdims=True)", "learned"),
+    in_watch("(batch.weight > 0)[:, None]", "(batch.weight >= 0)[:, None]", "weight_0"),
+    in_watch("weighted_mean(saturated, batch.weight)", "jnp.mean(saturated)", "weight_0"),
+    in_watch("~jnp.any(works", "~jnp.all(works", "relu"),
+    in_watch('("weighted sums", "normalized sums")', '("weighted sums", "activations")', "normalization"),
+    in_watch("of_params[layer] + float", "of_params[\"\"] + float", "would_make_next"),
+    in_watch("of_params[layer] + float(np.finfo(norm.dtype).tiny)", "of_params[layer]", "are_0"),
+    in_watch("_norms(plan.gradient).items()", "_norms(plan.updates).items()", "epoch"),
+    in_watch("chains.learning_rates(plan.opt_state)", "chains.learning_rates(opt_state)", "come_next"),
+    in_watch("-(-STEPS_APART // steps)", "STEPS_APART // steps", "longer"),
+    in_watch("int(part) if i % 2 else part", "part", "layer_10"),
+    Mutant("training/program.py", "(state.epoch + 1) % every == 0", "state.epoch % every == 0", WATCH + "multiples"),
+    Mutant("training/program.py", "due = epoch % apart == 0", "due = epoch % apart == 1", WATCH + "multiples"),
+    Mutant("training/program.py", "due |= epoch == 1", "due |= epoch == 2", WATCH + "two_hundred"),
+    Mutant("training/program.py", "epoch * steps_per_epoch(program, inputs))", "epoch)", WATCH + "would_make_next"),
+    Mutant("training/run.py", "*watch.in_order(history)", "*filter(watch.is_measured, history)", WATCH + "order"),
+    Mutant("training/saving.py", '"evaluate_every": program.evaluate_every', '"evaluate_every": 1', WATCH + "refused"),
+    Mutant("training/saving.py", "copied.history.get(name, none)) for name in names", "entries) for name, entries in copied.history.items()", WATCH + "later"),
+    Mutant("training/state.py", "if every > epochs", "if every >= epochs", WATCH + "as_many"),
+    Mutant("early_stopping.py", "seen = state.seen + epochs", "seen = state.seen + 1", WATCH + "patience"),
+    Mutant("chains.py", "return [scale * rate for rate in rates], 1", "return rates, scale", WATCH + "last_step"),
+    Mutant("chains.py", "rates, math.prod(scale for _, scale in parts)", "rates, 1", WATCH + "last_step"),
+    Mutant("chains.py", "jax.tree.leaves(state, is_leaf=lambda node: node is not state)))\n    rates", "state))\n    rates", WATCH + "last_step"),
+    in_optimizer("sgd", "jnp.array(eta, float, copy=True)", "state.learning_rate", WATCH + "last_step"),
+    in_optimizer("sgd", "jnp.array(value_at(learning_rate, count), float, copy=True)", "jnp.asarray(value_at(learning_rate, count), float)", WATCH + "stay_the_user"),
+    in_optimizer("sgd", "jnp.array(eta, float, copy=True)", "jnp.asarray(eta, float)", WATCH + "stay_the_user"),
+    in_optimizer("schedule_free", "jnp.array(eta, float, copy=True)", "state.learning_rate", WATCH + "last_step"),
+    in_model("mlp/net", '"normalized sums", entering', '"normalized sums", z', "watch -k normalization"),
+    Mutant("logs.py", '"" if math.isnan(v) else v', "v", "tests/test_logs.py"),
     # -- heads --
     Mutant("losses/heads.py", "coefficients.get(name, 1.0)", "coefficients.get(name, 2.0)", "tests/test_heads.py -k weighed"),
     Mutant("losses/heads.py", "functools.reduce(jnp.add, weighed)", "weighed[0]", "tests/test_heads.py -k weighed"),

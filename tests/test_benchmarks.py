@@ -11,10 +11,21 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import questions
-from experiments.benchmarks import data_scaling, first_result, fresh, memory, peers, step_time, timing, width_scaling
+from experiments.benchmarks import (
+    data_scaling,
+    first_result,
+    fresh,
+    memory,
+    peers,
+    step_time,
+    sweep_throughput,
+    timing,
+    width_scaling,
+)
+from experiments.benchmarks.peers import many
 
 ROOT = Path(__file__).parent.parent
-BENCHMARKS = {"step_time", "first_result", "data_scaling", "width_scaling", "memory"}
+BENCHMARKS = {"step_time", "first_result", "data_scaling", "width_scaling", "memory", "sweep_throughput"}
 
 # other libraries' own promotions and warnings are theirs
 pytestmark = pytest.mark.filterwarnings("default")
@@ -57,7 +68,7 @@ def saved(folder):
     return json.loads((folder / "result.json").read_text())
 
 
-def test_all_five_are_listed():
+def test_all_six_are_listed():
     assert {f"experiments.benchmarks.{name}" for name in BENCHMARKS} == {n for n in questions() if "benchmarks" in n}
 
 
@@ -140,6 +151,137 @@ def test_a_table_shows_medians_and_quartiles():
     assert list(timing.together({"16": found, "1024": found})) == [
         "  16  jaxmlp", "  16  yardstick", "1024  jaxmlp", "1024  yardstick"
     ]  # fmt: skip
+
+
+MANY_INSTALLED = [name for name in many.LIBRARIES if all(peers.versions([name], many.LIBRARIES).values())]
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Have joblib start no processes."""
+    alone = {name: (of, module, options | {"cores": 1} if "cores" in options else options)
+             for name, (of, module, options) in many.LIBRARIES.items()}  # fmt: skip
+    monkeypatch.setattr(many, "LIBRARIES", alone)
+
+
+def trained_many(name, task):
+    library = many.make(name, task)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    library.reset()
+    library.train()
+    return library
+
+
+@functools.cache
+def size_and_loss_of_settings(name):
+    """Return for each setting the mean over its seeds of sum w^2, and the median loss of all."""
+    rates, strengths = (1e-3, 1e-2), (1e-4, 0.1)
+    options = {
+        "batch_size": 20,
+        "rows": 500,
+        "epochs": 8,
+        "seed": 0,
+        "seeds": 3,
+        "learning_rates": rates,
+        "l2": strengths,
+    }
+    task = many.make_many((6, 16, 3), **options)
+    library = trained_many(name, task)
+    assert task.settings == [(1e-3, 1e-4), (1e-3, 0.1), (1e-2, 1e-4), (1e-2, 0.1)]
+    assert [task.member(i)[1:] for i in range(0, 12, 3)] == task.settings
+    assert [(w.shape, b.shape) for w, b in library.layers()] == [((12, 6, 16), (12, 16)), ((12, 16, 3), (12, 3))]
+    squares = sum((np.asarray(w) ** 2).sum(axis=(1, 2)) for w, _ in library.layers())
+    return squares.reshape(4, 3).mean(axis=1), many.median_loss(library)
+
+
+@pytest.mark.parametrize("name", MANY_INSTALLED)
+def test_each_peer_trains_every_setting(name, one_process):
+    """The weights of each setting end as large as jaxmlp's: each member has its learning rate and its strength."""
+    squares, loss = size_and_loss_of_settings(name)
+    expected, loss_of_ours = size_and_loss_of_settings(peers.OURS)
+    assert expected[1] < 0.8 * expected[0]
+    assert expected[3] < 0.2 * expected[2]
+    np.testing.assert_allclose(squares, expected, rtol=0.2)
+    assert loss == pytest.approx(loss_of_ours, rel=0.15)
+
+
+@functools.cache
+def loss_of_folds(name):
+    task = many.make_many((6, 16, 1), batch_size=32, rows=500, epochs=8, seed=0, seeds=2, folds=5)
+    assert (task.members, task.member_steps) == (10, 10 * 8 * 13)  # 400 rows, the last batch of 16
+    library = trained_many(name, task)
+    x, y = library.rows
+    assert (x.shape, y.shape) == ((5, 400, 6), (5, 400))
+    np.testing.assert_allclose([x.mean(axis=1), x.std(axis=1)], [np.zeros((5, 6)), np.ones((5, 6))], atol=1e-5)
+    return many.median_loss(library)
+
+
+@pytest.mark.parametrize("name", MANY_INSTALLED)
+def test_each_peer_trains_every_fold(name, one_process):
+    """After as many epochs the loss is where jaxmlp's is, the last batch being smaller."""
+    assert loss_of_folds(name) < 0.65  # log 2 at first
+    assert loss_of_folds(name) == pytest.approx(loss_of_folds(peers.OURS), rel=0.15)
+
+
+def test_fewer_members_are_of_all_settings_and_folds():
+    task = many.make_many(
+        (6, 4, 1), batch_size=20, rows=100, epochs=1, seed=0, seeds=8, learning_rates=(0.1, 0.2), l2=(0.0, 1.0), folds=2
+    )
+    assert [task.at_most(count).members for count in (1000, 32, 31, 16, 1)] == [64, 32, 24, 16, 8]
+    assert task.at_most(1).settings == task.settings
+    assert task.at_most(1).fold.tolist() == [0, 1] * 4
+    with pytest.raises(ValueError, match="folds is 3, but there are 100 rows"):
+        many.make_many((6, 4, 1), batch_size=20, rows=100, epochs=1, seed=0, seeds=1, folds=3)
+
+
+def test_ratios_are_between_times_for_as_much_work(monkeypatch):
+    class Counted(peers.Library):
+        run_seconds = 2.0
+
+    monkeypatch.setattr(timing, "timed", lambda library: 3.0)
+    found = timing.take_turns({peers.OURS: Counted(), "slow": Counted()}, 2, {peers.OURS: 100, "slow": 10})
+    assert [at["ratio"][1] for at in found.values()] == [1.0, 1.5, 15.0]
+
+
+def test_many_runs_are_timed_per_member_step(one_process, tmp_path, capsys, monkeypatch):
+    few = (peers.OURS, many.SCIKIT_LEARN_CORES)
+    monkeypatch.setattr(sweep_throughput, "LIBRARIES", few)
+    for task in ("sweep", "folds"):  # all of them one program, which compiles once
+        monkeypatch.setattr(sweep_throughput, task, lambda config: sweep_throughput.curve(config, 1))
+    numbers = sweep_throughput.run(sweep_throughput.Config(smoke=True, out=tmp_path))
+    assert set(numbers) == {sweep_throughput.SWEEP, sweep_throughput.FOLDS, "1 members"}
+    for found in numbers.values():
+        assert set(found) == {*few, timing.WHOLE_CALL}
+        for at in found.values():
+            assert is_spread(at["microseconds"])
+            assert is_spread(at["ratio"])
+            assert at["microseconds"] == pytest.approx([1e6 * of / 35 for of in at["seconds"]])
+            assert 0 < at["loss"] < 3
+        assert found[peers.OURS]["ratio"] == [1, 1, 1]
+    assert "goal: at most 10 us" in capsys.readouterr().out
+    assert saved(tmp_path)["numbers"]["versions"]["scikit-learn"] == peers.version("scikit-learn")
+
+
+def test_the_tasks_are_what_their_titles_say():
+    config = sweep_throughput.Config()
+    of_sweep, of_folds = sweep_throughput.sweep(config), sweep_throughput.folds(config)
+    for title, task in {sweep_throughput.SWEEP: of_sweep, sweep_throughput.FOLDS: of_folds}.items():
+        sizes = "-".join(map(str, task.task.sizes))
+        assert title == f"{task.members} runs of {sizes}, batch {task.task.batch_size}"
+    assert (of_sweep.member_steps, of_folds.member_steps) == (112 * 10 * 64, 200 * 20 * 32)
+    assert sweep_throughput.curve(config, 4096).member_steps == 4096 * 20 * 35
+
+
+def test_single_runs_are_measured_for_few_members_only(tmp_path, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sweep_throughput, "measure", lambda task, names, _: asked.append((task.members, names)) or {})
+    monkeypatch.setattr(sweep_throughput, "figure", lambda found: None)
+    monkeypatch.setattr(sweep_throughput.reporting, "save", lambda *_: None)
+    monkeypatch.setattr(peers, "version", lambda package: "1.0")
+    sweep_throughput.run(sweep_throughput.Config(members=(16, 64), out=tmp_path))
+    assert [count for count, _ in asked] == [112, 200, 16, 64]
+    assert [name for name in asked[2][1] if name not in asked[3][1]] == list(many.SINGLE)
 
 
 TIMED = [

@@ -46,7 +46,24 @@ def measure(task: Task, names: Sequence[str], rounds: int, others: Mapping[str, 
         What was found for jaxmlp's program, for the whole call of it, and for each other row.
     """
     learning = {name: peers.make(name, task) for name in names}
-    libraries = learning | dict(others or {})
+    found = take_turns(learning | dict(others or {}), rounds)
+    for row, at in found.items():
+        name = library_of(row)
+        at["loss"] = peers.mean_loss(learning[name], task) if name in learning else None
+    return found
+
+
+def take_turns(libraries: Mapping[str, Library], rounds: int, work: Mapping[str, float] | None = None) -> Found:
+    """Time libraries in turns, and leave their losses to the caller.
+
+    Args:
+        libraries: by name, jaxmlp among them.
+        rounds: timed runs of each.
+        work: how much each does; a ratio is between times for as much work. Unless given all do the same.
+
+    Returns:
+        What was found, without losses.
+    """
     ours = libraries[OURS]
     first = {name: timed(library) for name, library in libraries.items()}
     compiling = {name: library.compile_seconds for name, library in libraries.items()}
@@ -55,17 +72,22 @@ def measure(task: Task, names: Sequence[str], rounds: int, others: Mapping[str, 
         seconds[WHOLE_CALL if name == OURS else name].append(timed(libraries[name]))
         if name == OURS:
             seconds[OURS].append(ours.run_seconds or 0.0)
-    found = {}
+    found: Found = {}
     for row, times in seconds.items():
-        name = OURS if row == WHOLE_CALL else row
+        name = library_of(row)
         told = compiling[name] if row != WHOLE_CALL else None
+        share = work[OURS] / work[name] if work else 1.0
         found[row] = {
             "seconds": quartiles(times),
-            "ratio": quartiles(np.array(times) / np.array(seconds[OURS])),
+            "ratio": quartiles(share * np.array(times) / np.array(seconds[OURS])),
             "compile_seconds": max(0.0, first[name] - float(np.median(times))) if told is None else told,
-            "loss": peers.mean_loss(libraries[name], task) if name in learning else None,
         }
     return found
+
+
+def library_of(row: str) -> str:
+    """Return the name of the library that a row of a table is of."""
+    return OURS if row == WHOLE_CALL else row
 
 
 def in_turns(names: Sequence[str], rounds: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ on all cores, ``picture`` draws what they come to, ``result`` is what comes out 
 ``saving`` keeps it, and ``sweep`` is the call that a person makes; ``cross_validation``, ``halving`` and ``range_test``
 are built on it, ``ensembles`` takes members together, and ``patience`` replays stopping rules.
 
-In the examples below, ``runs`` is the sweep of ``sweep``'s own example.
+In the examples of their methods, ``runs`` and ``validated`` are those of ``sweep`` and ``cross_validate``.
 """
 
 from jaxmlp.sweeps.cross_validation import CrossValidation, Nested, cross_validate, nested

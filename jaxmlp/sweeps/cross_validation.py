@@ -50,6 +50,13 @@ class CrossValidation:
 
         Returns:
             An array of shape (settings, repeats, folds, seeds).
+
+        Raises:
+            ValueError: no such name.
+
+        Example:
+            >>> validated.scores().shape
+            (1, 1, 4, 1)
         """
         values = self.runs.at_best(metric, mode)
         return values.reshape(len(self.runs.settings), len(self.fold_of_row), self.folds, self.seeds)
@@ -65,6 +72,10 @@ class CrossValidation:
 
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head; for losses of answers probabilities.
+
+        Example:
+            >>> validated.out_of_fold().shape
+            (40, 1)
         """
         if setting is None:
             setting = self.runs.settings.index(self.runs.best().hyper)
@@ -91,6 +102,10 @@ class CrossValidation:
 
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head.
+
+        Example:
+            >>> validated.predicted([0, 2], jnp.zeros((5, 1))).shape
+            (5, 1)
         """
         each = [self.runs.ensemble(self._scaled(member, x), [member]) for member in members]
         mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
@@ -105,6 +120,13 @@ class CrossValidation:
 
         Returns:
             Numbers by name, "loss" first.
+
+        Raises:
+            ValueError: data that the net or the loss refuses.
+
+        Example:
+            >>> list(validated.score(0, (np.zeros((5, 1)), np.zeros((5, 1)))))
+            ['loss']
         """
         run = self.runs.member(member)
         recipe, metrics = self.runs.recipe(member), run.origin.program.metrics

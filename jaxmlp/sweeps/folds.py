@@ -84,7 +84,7 @@ def assign(n: int, folds: int, *, key: Key, stratify: Any = None, groups: Any = 
         raise ValueError(
             "stratify and groups are both given; a group cannot be divided to keep the shares, so give one"
         )
-    shuffled = np.asarray(data.order(key, n))
+    shuffled = np.asarray(_order(key, n))
     if groups is not None:
         return _by_group(_labels("groups", groups, n), folds, shuffled)
     fold = np.empty(n, int)
@@ -104,6 +104,9 @@ def assign(n: int, folds: int, *, key: Key, stratify: Any = None, groups: Any = 
         np.arange(n) % folds
     )  # row after row of one label, so that none is more than a row off its share
     return fold
+
+
+_order = jax.jit(data.order, static_argnums=1)
 
 
 def _by_group(groups: NDArray[Any], folds: int, shuffled: NDArray[Any]) -> NDArray[Any]:

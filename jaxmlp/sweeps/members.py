@@ -88,7 +88,7 @@ class Slice:
     """Some members of a group, and how far they have come. Only its worker changes it."""
 
     group: Group
-    members: Members  # the last of them again and again, where they do not fill the slice
+    rows: NDArray[Any]  # of the group's members; the last of them again and again, where they do not fill the slice
     state: RunState
     filled: int  # how many of them are no repetition
 
@@ -122,27 +122,32 @@ def workers() -> int:
 
 def slices_of(group: Group) -> list[Slice]:
     """Cut a group into slices that stand before their first epoch."""
-    started = []
+    start, slices = _compiled_start(**group.options), []
     for rows, filled in _cut(len(group.places), group.at_once):
-        members = take(group.members, rows)
-        state = _compiled_start(**group.options)(group.program, group.mapped, group.shared, members)
-        started.append(Slice(group, members, _stopped_behind(state, filled), filled))
-    return started
+        state = start(group.program, group.mapped, group.shared, group.members, rows, filled)
+        slices.append(Slice(group, rows, state, filled))
+    return slices
 
 
 def regrouped(group: Group, state: RunState, rows: Any = None) -> list[Slice]:
     """Cut members that have come some way already into slices: all of a group, or those in some of its rows."""
     rows = np.arange(len(group.places)) if rows is None else np.asarray(rows)
     return [
-        Slice(group, take(group.members, rows[cut]), _stopped_behind(take(state, rows[cut]), filled), filled)
+        Slice(group, rows[cut], _picked(state, rows[cut], filled), filled)
         for cut, filled in _cut(len(rows), group.at_once)
     ]
 
 
 def state_of(slices: Sequence[Slice]) -> RunState:
     """Return where the members of one group stand, in order."""
-    parts = [take(part.state, slice(part.filled)) for part in slices]
-    together: RunState = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+    def joined(*leaves: Any) -> Any:
+        if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+            return jnp.concatenate([leaf[: part.filled] for leaf, part in zip(leaves, slices, strict=True)])
+        parts = (np.asarray(leaf)[: part.filled] for leaf, part in zip(leaves, slices, strict=True))
+        return jnp.asarray(np.concatenate(list(parts)))
+
+    together: RunState = jax.tree.map(joined, *[part.state for part in slices])
     return together
 
 
@@ -210,7 +215,7 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
         return count
     group = Group(program, shared, members, np.arange(count), mapped, 1)
     state = jax.eval_shape(lambda: _start_one(program, shared, take(members, 0)))
-    one = (program, mapped, shared, take(members, np.arange(1)), _stacked(state), 1)
+    one = (program, mapped, shared, members, np.arange(1), _stacked(state), 1)
     size = _compiled_advance(**group.options).lower(*one).compile().memory_analysis()
     per_member = size.temp_size_in_bytes + size.output_size_in_bytes + size.argument_size_in_bytes
     return int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
@@ -232,16 +237,21 @@ def _cut(count: int, size: int) -> list[tuple[NDArray[Any], int]]:
     return [(np.minimum(np.arange(begin, begin + size), count - 1), min(size, count - begin)) for begin in begins]
 
 
-def _stopped_behind(state: RunState, filled: int) -> RunState:
+def _stopped_behind(state: RunState, filled: Any) -> RunState:
     """Stop what only fills a slice, so that it costs nothing."""
     stop = jnp.where(jnp.arange(len(state.stop)) < filled, state.stop, training.STOPPED_EARLY)
     return state._replace(stop=stop.astype(state.stop.dtype))
 
 
+@jax.jit
+def _picked(state: RunState, rows: Any, filled: Any) -> RunState:
+    return _stopped_behind(take(state, rows), filled)
+
+
 def _run(part: Slice, until: int) -> None:
     group = part.group
     state = _compiled_advance(**group.options)(
-        group.program, group.mapped, group.shared, part.members, part.state, until
+        group.program, group.mapped, group.shared, group.members, part.rows, part.state, until
     )
     jax.tree.map(lambda leaf: leaf.block_until_ready(), state)
     part.state = state
@@ -255,23 +265,21 @@ def _start_one(program: Program, shared: Shared, member: Members) -> RunState:
     return apart
 
 
-def _start_all(program: Program, mapped: bool, shared: Shared, members: Members) -> RunState:
+def _start_all(program: Program, mapped: bool, shared: Shared, members: Members, rows: Any, filled: Any) -> RunState:
     start = functools.partial(_start_one, program, shared)
-    started: RunState = lax.map(start, members) if mapped else jax.vmap(start)(members)
-    return started
+    chosen = take(members, rows)
+    return _stopped_behind(lax.map(start, chosen) if mapped else jax.vmap(start)(chosen), filled)
 
 
 def _advance_all(
-    program: Program, mapped: bool, shared: Shared, members: Members, states: RunState, until: Any
+    program: Program, mapped: bool, shared: Shared, members: Members, rows: Any, states: RunState, until: Any
 ) -> RunState:
-    def advance(member: Members, state: RunState) -> RunState:
-        return training.advance(program, inputs_of(shared, member), state, until)
+    def advance(both: tuple[Members, RunState]) -> RunState:
+        return training.advance(program, inputs_of(shared, both[0]), both[1], until)
 
-    if mapped:
-        after: RunState = lax.map(lambda both: advance(*both), (members, states))
-        return after
-    together: RunState = jax.vmap(advance)(members, states)
-    return together
+    both = (take(members, rows), states)
+    after: RunState = lax.map(advance, both) if mapped else jax.vmap(advance)(both)
+    return after
 
 
 @functools.cache
@@ -281,4 +289,4 @@ def _compiled_start(**options: Any) -> Callable[..., RunState]:
 
 @functools.cache
 def _compiled_advance(**options: Any) -> Any:
-    return jax.jit(_advance_all, static_argnums=(0, 1), donate_argnums=4, compiler_options=options or None)
+    return jax.jit(_advance_all, static_argnums=(0, 1), donate_argnums=5, compiler_options=options or None)

@@ -331,7 +331,18 @@ class Sweep:
         return np.where(self.best_epoch > 0, at_best, np.nan)
 
     def found(self, i: int | np.integer[Any]) -> tuple[Group, RunState, int]:
-        """Return the group of a member, the states of the group, and the member's place among them."""
+        """Return where a member is kept: its group, the states of the group, and its place among them.
+
+        Args:
+            i: its place in the sweep, from 0 to ``len`` - 1.
+
+        Raises:
+            ValueError: there is none.
+
+        Example:
+            >>> runs.found(4)[2]
+            4
+        """
         for group, state in zip(self.groups, self.states, strict=True):
             row = np.flatnonzero(group.places == i)
             if len(row):

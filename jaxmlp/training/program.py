@@ -309,5 +309,6 @@ def _total_weight(rows: Batch) -> Array | float:
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    # In one array, as XLA makes two kernels of every sum, and each of them takes time to compile.
-    return jnp.all(jnp.concatenate([jnp.isfinite(leaf).ravel() for leaf in leaves]))
+    widest = jnp.result_type(jnp.float32, *[leaf.dtype for leaf in leaves])
+    # As one array: XLA makes three kernels of every test of an array, and each of them takes time to compile.
+    return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel().astype(widest) for leaf in leaves])))

@@ -9,8 +9,8 @@ import dataclasses
 import importlib
 import importlib.metadata
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,10 @@ NNX = "Flax NNX"
 NNX_SCAN = "Flax NNX, scanned epoch"
 EQUINOX = "Equinox"
 
-LIBRARIES: dict[str, tuple[str, str, dict[str, Any]]] = {
+Libraries: TypeAlias = Mapping[str, tuple[str, str, dict[str, Any]]]
+"""Ways to do a task: the packages to install, the module that holds it, and its options."""
+
+LIBRARIES: Libraries = {
     OURS: ("jaxmlp", "ours", {}),
     PLAIN_SCAN: ("optax", "plain_scan", {}),
     SCIKIT_LEARN: ("scikit-learn", "scikit_learn", {}),
@@ -41,7 +44,7 @@ LIBRARIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     NNX_SCAN: ("flax", "flax_nnx", {"scan": True}),
     EQUINOX: ("equinox", "equinox_optax", {}),
 }
-"""Each way to do the task: the package to install, the module here that holds it, and its options."""
+"""Each way to do the task; the modules lie here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +122,17 @@ def version(package: str) -> str | None:
         return None
 
 
-def installed(names: Sequence[str]) -> list[str]:
+def installed(names: Sequence[str], libraries: Libraries = LIBRARIES) -> list[str]:
     """Return those libraries that are installed, and print the install line of each other package."""
-    packages = {LIBRARIES[name][0]: None for name in names}
-    for package in [package for package in packages if version(package) is None]:
+    missing = [package for package, installed in versions(names, libraries).items() if installed is None]
+    for package in missing:
         print(f"{package}: not installed, so its row is left out (pip install {package})")
-    return [name for name in names if version(LIBRARIES[name][0]) is not None]
+    return [name for name in names if not set(libraries[name][0].split()) & set(missing)]
 
 
-def versions(names: Iterable[str]) -> dict[str, str | None]:
-    """Return the version of each library's package."""
-    return {package: version(package) for package in (LIBRARIES[name][0] for name in names)}
+def versions(names: Iterable[str], libraries: Libraries = LIBRARIES) -> dict[str, str | None]:
+    """Return the version of each library's packages."""
+    return {package: version(package) for name in names for package in libraries[name][0].split()}
 
 
 def make_task(sizes: tuple[int, ...], *, batch_size: int, rows: int, epochs: int, seed: int) -> Task:
@@ -154,8 +157,11 @@ def decades(first: int, last: int, batch_size: int) -> list[int]:
 
 def mean_loss(library: Library, task: Task) -> float:
     """Return the mean cross-entropy of the task's first rows, computed alike from each library's outputs."""
-    x, y = task.x[:JUDGED_ROWS], task.y[:JUDGED_ROWS]
-    logits = np.asarray(library.logits(x))
+    return cross_entropy(np.asarray(library.logits(task.x[:JUDGED_ROWS])), task.y[:JUDGED_ROWS])
+
+
+def cross_entropy(logits: NDArray[Any], y: NDArray[Any]) -> float:
+    """Return the mean cross-entropy of log-odds, or of one column per class."""
     if logits.shape[1] == 1:  # log-odds are logits beside a column of zeros
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(y)), y]))

@@ -46,7 +46,8 @@ def _logits(params: Any, x: jax.Array) -> jax.Array:
     return x @ w + b
 
 
-def _loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+def loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return the mean cross-entropy of a batch."""
     logits = _logits(params, x)
     if logits.shape[1] == 1:
         return jnp.mean(optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(logits.dtype)))
@@ -55,7 +56,7 @@ def _loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
 
 def _step(rows: Any, carry: Any, batch: jax.Array) -> tuple[Any, None]:
     (x, y), (params, opt_state) = rows, carry
-    gradient = jax.grad(_loss)(params, x[batch], y[batch])
+    gradient = jax.grad(loss)(params, x[batch], y[batch])
     updates, opt_state = OPTIMIZER.update(gradient, opt_state, params)
     return (optax.apply_updates(params, updates), opt_state), None
 

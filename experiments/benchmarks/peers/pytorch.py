@@ -20,7 +20,7 @@ class Peer(Library):
     """``torch.optim.Adam(fused=True)``, with PyTorch's own number of threads."""
 
     def __init__(self, task: Task, *, gather: bool = False) -> None:
-        self.task, self.gather, self.device = task, gather, _device()
+        self.task, self.gather, self.device = task, gather, device()
         self.x = torch.as_tensor(task.x, device=self.device)
         self.y = torch.as_tensor(task.y, device=self.device, dtype=torch.float32 if task.binary else torch.int64)
         self.loss = nn.BCEWithLogitsLoss() if task.binary else nn.CrossEntropyLoss()
@@ -60,6 +60,7 @@ class Peer(Library):
         return zip(self.x[order].split(rows), self.y[order].split(rows), strict=True)
 
 
-def _device() -> str:
+def device() -> str:
+    """Return where to compute: on CUDA where JAX would."""
     wanted = os.environ.get("JAX_PLATFORMS", "cuda").split(",")[0] != "cpu"  # read by JAX, where it is installed
     return "cuda" if wanted and torch.cuda.is_available() else "cpu"
