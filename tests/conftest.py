@@ -1,8 +1,8 @@
 """The strict environment: shapes checked, no silent promotion, eight devices, no display.
 
 XLA compiles at its lowest level, since the tests build thousands of programs that run for microseconds: a third
-of the time is saved. ``XLA_FLAGS=--xla_backend_optimization_level=3 pytest`` runs them as users do, as ``.ci/run``
-does under the newest JAX and under Colab's.
+of the time is saved. ``XLA_FLAGS=--xla_backend_optimization_level=2 pytest`` runs them as ``fit`` does for users, and
+``.ci/run`` under the newest JAX and under Colab's.
 """
 
 import os
@@ -36,12 +36,6 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture
-def compiled_as_for_users(monkeypatch):
-    """Compile ``fit`` and sweeps as for users: at the tests' own level last bits depend on what stands around them."""
-    monkeypatch.setenv("XLA_FLAGS", "")
 
 
 class Compilations:

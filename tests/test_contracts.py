@@ -188,7 +188,7 @@ def test_the_state_has_one_type_whether_floats_are_numbers_traced_or_schedules(n
     )
     assert types(fixed) == types(traced)
     if "learning_rate" in entry.floats and "schedule_free" not in name:
-        scheduled = jax.eval_shape(made(name, learning_rate=lambda count: 0.1 / (1 + count)).init, params)
+        scheduled = jax.eval_shape(made(name, learning_rate=lambda count: 0.1 / (1 + count.astype(float))).init, params)
         assert jax.tree.structure(scheduled) == jax.tree.structure(fixed)
 
 

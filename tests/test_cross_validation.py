@@ -20,6 +20,14 @@ OPTIONS = {"epochs": 8, "batch_size": 6, "early_stopping": EarlyStopping(patienc
 RECIPE = training.Recipe(MLP((4, 8, 3)), optimizers.adam(0.03), losses.softmax_cross_entropy)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_as_for_users():
+    """At the level at which the other tests are compiled, last bits depend on what stands around."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XLA_FLAGS", "")
+        yield
+
+
 def recipe(hyper):
     return training.Recipe(MLP((4, 8, 3)), optimizers.adam(hyper["learning_rate"]), losses.softmax_cross_entropy)
 
@@ -60,7 +68,7 @@ def test_no_group_is_in_two_folds_and_folds_are_alike_in_size():
     assert np.bincount(fold).tolist() == [15, 15, 15, 15]
 
 
-def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit(compiled_as_for_users):
+def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit():
     x, y, w = X[:40], Y[:40], W[:40]
     validated = sweeps.cross_validate(recipe, (x, y, w), folds=4, hyper=RATES, seeds=2, scaler=None, key=KEY, **OPTIONS)
     assert validated.runs.history["validation/loss"].shape == (2 * 4 * 2, 8)
@@ -79,7 +87,7 @@ def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit(compiled_as_fo
     )
 
 
-def test_folds_of_unequal_size_are_filled_with_rows_that_do_not_count(compiled_as_for_users):
+def test_folds_of_unequal_size_are_filled_with_rows_that_do_not_count():
     validated = sweeps.cross_validate(RECIPE, (X, Y), folds=4, scaler=None, key=KEY, **OPTIONS)
     (fold_of_row,) = validated.fold_of_row
     assert np.bincount(fold_of_row).tolist() == [11, 10, 10, 10]
@@ -110,7 +118,7 @@ def test_the_scaler_sees_training_rows_alone():
     assert by_value(other.runs.member(0).params) != by_value(clean.runs.member(0).params)
 
 
-def test_class_weights_count_for_training_and_not_for_the_fold_held_out(compiled_as_for_users):
+def test_class_weights_count_for_training_and_not_for_the_fold_held_out():
     validated = sweeps.cross_validate(
         RECIPE, (X[:40], Y[:40]), folds=4, scaler=None, class_weight={0: 3.0}, key=KEY, **OPTIONS
     )

@@ -105,14 +105,14 @@ def test_the_same_call_goes_on_from_its_folder(tmp_path):
 
 
 def test_saves_while_it_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["jaxmlp.training.fit"], "SECONDS_PER_SAVE", 0.0)
+    monkeypatch.setattr(sys.modules["jaxmlp.training.host"], "SECONDS_PER_SAVE", 0.0)
     fit(RECIPE, DATA, epochs=6, save=tmp_path, keep=4, chunk=1, **OPTIONS)
     assert archive.numbers(tmp_path) == [3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("saved", [True, False])
 def test_any_earlier_epoch_can_be_had_again(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["jaxmlp.training.fit"], "SECONDS_PER_SAVE", 0.0)
+    monkeypatch.setattr(sys.modules["jaxmlp.training.host"], "SECONDS_PER_SAVE", 0.0)
     run = fit(RECIPE, DATA, epochs=8, chunk=2, **({"save": tmp_path} if saved else {}), **OPTIONS)
     for epoch in (0, 3, 5, 8):
         alone = run.at(epoch)

@@ -20,7 +20,7 @@ from jaxmlp.training import fit as fit_function
 from jaxmlp.training import state as standing
 from jaxmlp.types import Batch
 
-fit_module = sys.modules["jaxmlp.training.fit"]
+host = sys.modules["jaxmlp.training.host"]
 assert fit_function is fit
 
 KEY = jax.random.key(3)
@@ -467,7 +467,7 @@ class TestTheHost:
 
     def test_an_ignored_ctrl_c_stays_ignored(self):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with fit_module._interruptible() as interrupted:
+        with host.interruptible() as interrupted:
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             signal.raise_signal(signal.SIGINT)
         assert not interrupted.is_set()
@@ -513,7 +513,7 @@ class TestTheHost:
         assert signal.getsignal(signal.SIGINT) is before
 
     def test_the_second_ctrl_c_is_python_s(self):
-        with fit_module._interruptible() as interrupted:
+        with host.interruptible() as interrupted:
             signal.raise_signal(signal.SIGINT)
             assert interrupted.is_set()
             with pytest.raises(KeyboardInterrupt):
@@ -555,10 +555,10 @@ class TestTheHost:
         assert first.compile_seconds > 10 * first.run_seconds
 
     def test_the_pace_fills_a_chunk_but_grows_slowly(self):
-        assert fit_module._next_pace(1, 1, 1e-6) == 4
-        assert fit_module._next_pace(100, 100, 0.2) == 100
-        assert fit_module._next_pace(100, 100, 2.0) == 10
-        assert fit_module._next_pace(1, 1, 60.0) == 1
+        assert host.next_pace(1, 1, 1e-6) == 4
+        assert host.next_pace(100, 100, 0.2) == 100
+        assert host.next_pace(100, 100, 2.0) == 10
+        assert host.next_pace(1, 1, 60.0) == 1
 
     def test_a_run_says_what_came_out(self):
         run = fit(RECIPE, TRAIN, validation=VALIDATION, epochs=2, batch_size=7, key=KEY)

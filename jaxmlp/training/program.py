@@ -309,6 +309,6 @@ def _total_weight(rows: Batch) -> Array | float:
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    widest = jnp.result_type(jnp.float32, *[leaf.dtype for leaf in leaves])
+    widest = jnp.float64 if any(leaf.dtype == jnp.float64 for leaf in leaves) else jnp.float32
     # As one array: XLA makes three kernels of every test of an array, and each of them takes time to compile.
     return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel().astype(widest) for leaf in leaves])))
