@@ -16,6 +16,9 @@ from jaxmlp import checks
 
 _LINES = (("black", "-"), ("tab:orange", "--"), ("tab:blue", "-."), ("tab:gray", ":"))
 
+MOST_COLUMNS = 8
+"""More labels than these are turned, as they would run into each other."""
+
 
 def learning_curves(
     history: Mapping[str, Any],
@@ -205,7 +208,8 @@ def heat_map(
         raise ValueError(
             f"results has shape {found.shape}; give one number for {len(rows)} rows, {len(columns)} columns"
         )
-    axes = Figure(figsize=(5, 4), layout="constrained").add_subplot() if axes is None else axes
+    size = (max(5.0, 0.7 * len(columns)), max(4.0, 0.35 * len(rows)))
+    axes = Figure(figsize=size, layout="constrained").add_subplot() if axes is None else axes
     finite = np.isfinite(found)
     costs = np.where(finite, -found if larger_is_better else found, np.inf)
     places = (
@@ -220,7 +224,8 @@ def heat_map(
         row, column = np.unravel_index(int(costs.argmin()), costs.shape)
         corner = (float(column) - 0.5, float(row) - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="tab:orange", linewidth=2.5))
-    axes.set_xticks(range(len(columns)), [_short(value) for value in columns])
+    crowded: dict[str, Any] = {"rotation": 60, "ha": "right"} if len(columns) > MOST_COLUMNS else {}
+    axes.set_xticks(range(len(columns)), [_short(value) for value in columns], **crowded)
     axes.set_yticks(range(len(rows)), [_short(value) for value in rows])
     axes.set(xlabel=names[1], ylabel=names[0], title=f"{result}, darker is better")
     return axes
@@ -275,4 +280,4 @@ def settings(
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -389,6 +389,7 @@ MUTANTS = [
     in_watch("int(part) if i % 2 else part", "part", "layer_10"),
     Mutant("training/program.py", "(state.epoch + 1) % every == 0", "state.epoch % every == 0", WATCH + "multiples"),
     Mutant("training/program.py", "due = epoch % apart == 0", "due = epoch % apart == 1", WATCH + "multiples"),
+    Mutant("training/program.py", "for name in sorted(measured)", "for name in measured", WATCH + "would_make_next"),
     Mutant("training/program.py", "due |= epoch == 1", "due |= epoch == 2", WATCH + "two_hundred"),
     Mutant("training/program.py", "epoch * steps_per_epoch(program, inputs))", "epoch)", WATCH + "would_make_next"),
     Mutant("training/run.py", "*watch.in_order(history)", "*filter(watch.is_measured, history)", WATCH + "order"),

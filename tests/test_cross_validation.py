@@ -147,10 +147,16 @@ def test_out_of_fold_predictions_are_those_of_the_members_that_have_not_seen_the
             for seed in range(2):
                 run = validated.runs.member(((1 * 2 + repeat) * 3 + fold) * 2 + seed)
                 z = jnp.asarray(scaler.apply(X[row : row + 1]), jnp.float32)
-                each.append(jax.nn.softmax(RECIPE.net.apply(run.best_params, z))[0])
+                each.append(jax.nn.softmax(RECIPE.net.apply(run.params, z))[0])
         np.testing.assert_allclose(found[row], sum(each) / 4, rtol=1e-3, atol=1e-5)
     best = RATES.index(validated.runs.best().hyper)
     np.testing.assert_array_equal(validated.out_of_fold(), validated.out_of_fold(best))
+
+
+def test_columns_whose_digits_would_be_lost_are_refused():
+    x = X.astype(float) + np.array([0, 0, 1.7e9, 0])
+    with pytest.raises(ValueError, match=r"x has a mean of 1.7e\+09 in column 2 and a standard deviation of only"):
+        sweeps.cross_validate(RECIPE, (x, Y), key=KEY, **OPTIONS)
 
 
 def test_nested_selection_tries_the_choice_on_rows_that_had_no_part_in_it():

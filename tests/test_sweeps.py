@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -13,7 +14,7 @@ import optax
 import pytest
 from test_saving import OPTIMIZERS
 
-from jaxmlp import losses, metrics, optimizers, regularizers, schedules, sweeps, training
+from jaxmlp import archive, losses, metrics, optimizers, regularizers, schedules, sweeps, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.sweeps import members as crew
@@ -207,6 +208,40 @@ def test_a_saved_sweep_goes_on_to_the_bit(runs, tmp_path):
         )
 
 
+def test_it_is_saved_while_it_runs(runs, tmp_path, monkeypatch):
+    """Members are copied while workers write over them; what is copied is not lost with what it was copied from."""
+    monkeypatch.setattr(sys.modules["jaxmlp.training"], "SECONDS_PER_SAVE", 0.0)
+    monkeypatch.setattr(sys.modules["jaxmlp.training"], "SECONDS_PER_CHUNK", 0.001)
+    saves, write_next = [], archive.write_next
+    monkeypatch.setattr(archive, "write_next", lambda *of: saves.append(of[1]) or write_next(*of))
+    options = OPTIONS | {"epochs": 3000}
+    whole = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, **options)
+    assert len(saves) > 3
+    assert saves == sorted(saves)
+    np.testing.assert_array_equal(whole.history["train/loss"][:, :6], runs.history["train/loss"])
+    number, arrays, _ = archive.read_latest(tmp_path, at_most=saves[-2])
+    assert number == saves[-2]
+    assert np.isnan(arrays["0/history/train/loss"]).sum() == 9 * 3000 - number
+    with pytest.raises(ValueError, match="where something is saved already; give resume=True, or another"):
+        sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, **OPTIONS)
+
+
+def test_a_failure_of_one_worker_ends_the_others_at_once(monkeypatch):
+    run, failing = crew._run, []
+
+    def fail_once(part, until):
+        if until > 10 and not failing:
+            failing.append(part)
+            raise MemoryError("out of it")
+        run(part, until)
+
+    monkeypatch.setattr(crew, "_run", fail_once)
+    began = time.perf_counter()
+    with pytest.raises(MemoryError, match="out of it"):
+        sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **(OPTIONS | {"epochs": 1_000_000}))
+    assert time.perf_counter() - began < 30
+
+
 def test_ctrl_c_leaves_what_has_been_run_and_it_goes_on_to_the_bit(runs, tmp_path):
     options = OPTIONS | {"epochs": 100_000}
     timer = threading.Timer(3.0, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -232,12 +267,24 @@ def test_best_is_the_best_mean_over_seeds(runs):
     assert best.members == tuple(range(3 * place, 3 * place + 3))
     assert best.run.history["validation/loss"].min() == losses_at_best[place].min()
     accuracies = runs.history["validation/accuracy"][np.arange(9), runs.best_epoch - 1].reshape(3, 3)
-    by_accuracy = runs.best("validation/accuracy", "max")
+    by_accuracy = runs.best("validation/accuracy")  # known to be better large
     assert by_accuracy.hyper == RATES[int(accuracies.mean(axis=1).argmax())]
     assert by_accuracy.mean == pytest.approx(accuracies.mean(axis=1).max())
     table = runs.table("validation/accuracy", "max")
     assert table["mean"].tolist() == sorted(accuracies.mean(axis=1), reverse=True)
     assert table["highest"].max() == accuracies.max()
+
+
+def test_metrics_of_users_are_judged_as_they_say():
+    options = OPTIONS | {"metrics": {"mine": lambda outputs, y, weight: outputs.mean()}}
+    runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=1, key=KEY, **options)
+    with pytest.raises(
+        ValueError, match="mode is None, but 'validation/mine' is not known to be better small or large"
+    ):
+        runs.best("validation/mine")
+    values = runs.at_best("validation/mine", "min")
+    assert runs.best("validation/mine", "min").hyper == RATES[int(values.argmin())]
+    assert runs.best("validation/mine", "max").hyper == RATES[int(values.argmax())]
 
 
 def test_what_is_watched_decides_what_is_best():
@@ -282,6 +329,16 @@ def test_patience_table_is_what_training_with_each_patience_gives():
         assert (rate, best) == (stopped.best().hyper["learning_rate"], pytest.approx(stopped.best().mean))
     with pytest.raises(ValueError, match="patiences has 9, but members were stopped by 8; run the sweep without it"):
         sweeps.patience_table(stopped, [9])
+
+
+def test_patience_counts_epochs_where_not_all_are_evaluated():
+    options = {"epochs": 40, "batch_size": 16, "validation": VALIDATION, "evaluate_every": 4}
+    whole = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, **options)
+    table = sweeps.patience_table(whole, [5])
+    stopped = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, early_stopping=EarlyStopping(5), **options)
+    assert len(set(stopped.epochs.tolist())) > 1
+    assert table["epochs"].tolist() == [stopped.epochs.mean()]
+    assert table["mean"][0] == pytest.approx(np.nanmin(stopped.history["validation/loss"], axis=1).mean())
 
 
 def test_halving_leaves_the_survivors_curves_unchanged():
@@ -351,6 +408,10 @@ def test_grid_and_samples():
 
 
 BAD = {
+    "a float batch size": (
+        {"hyper": [{"learning_rate": 0.1, "batch_size": 7.5}]}, TypeError, "batch_size is 7.5; give a whole number",
+    ),
+    "a list": ({"hyper": {"learning_rate": [0.1, 0.2]}}, TypeError, r"is a list; sweeps.grid\(...\) makes a setting"),
     "never read": ({"hyper": {"learning_rate": 0.1, "l2": 0.1}}, ValueError, "hyper has 'l2', which recipe never"),
     "no settings": ({"hyper": []}, ValueError, "hyper is an empty list; give one setting at least"),
     "other names": (
@@ -372,6 +433,37 @@ def test_bad_input_gets_a_sentence(unchecked, name):
     options, error, sentence = BAD[name]
     with pytest.raises(error, match=sentence):
         sweeps.sweep(recipe, DATA, **({"hyper": RATES, "key": KEY} | OPTIONS | options))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda hyper: (lambda learning_rate: learning_rate)(**hyper),
+        lambda hyper: dict(hyper)["learning_rate"],
+        lambda hyper: ({"other": 1} | hyper)["learning_rate"],
+        lambda hyper: hyper.get("learning_rate"),
+        lambda hyper: next(iter(hyper.values())),
+    ],
+)
+def test_hyperparameters_may_be_read_in_any_way(read):
+    def made(hyper):
+        return training.Recipe(MLP((4, 3)), optimizers.adam(read(hyper)), losses.softmax_cross_entropy)
+
+    runs = sweeps.sweep(made, DATA, hyper=RATES, key=KEY, epochs=1, batch_size=None)
+    assert len({float(loss) for loss in runs.history["train/loss"][:, 0]} | {0.0}) == 2
+    assert len({np.asarray(runs.member(i).params[0].w).tobytes() for i in range(3)}) == 3
+
+
+def test_a_hyperparameter_may_be_read_within_the_loss_or_by_some_structures_only():
+    def made(hyper):
+        def loss(outputs, y):
+            return hyper["scale"] * losses.softmax_cross_entropy(outputs, y)
+
+        extra = {"momentum": hyper["momentum"]} if hyper["kind"] == "momentum" else {}
+        return training.Recipe(MLP((4, 3)), getattr(optimizers, hyper["kind"])(0.1, **extra), loss)
+
+    hyper = sweeps.grid(kind=["sgd", "momentum"], scale=[0.5], momentum=[0.9])
+    assert len(sweeps.sweep(made, DATA, hyper=hyper, key=KEY, epochs=1, batch_size=None)) == 2
 
 
 def test_a_float_that_becomes_structure_gets_a_sentence():

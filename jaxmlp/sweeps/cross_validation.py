@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps.folds import Folds, assign, parts
 from jaxmlp.sweeps.members import Members, Shared
 from jaxmlp.sweeps.result import Sweep
-from jaxmlp.sweeps.settings import Setting
 from jaxmlp.sweeps.sweep import Hyper, carried_out, planned
 from jaxmlp.training import AnyRecipe
 from jaxmlp.types import Key, Metric, Outputs, Params
@@ -41,7 +40,7 @@ class CrossValidation:
         """The number of folds."""
         return int(self.fold_of_row.max()) + 1
 
-    def scores(self, metric: str | None = None, mode: str = "min") -> NDArray[Any]:
+    def scores(self, metric: str | None = None, mode: str | None = None) -> NDArray[Any]:
         """Return what every fold comes to, at each member's best epoch.
 
         Args:
@@ -61,14 +60,16 @@ class CrossValidation:
         values = self.runs.at_best(metric, mode)
         return values.reshape(len(self.runs.settings), len(self.fold_of_row), self.folds, self.seeds)
 
-    def out_of_fold(self, setting: int | None = None) -> Outputs:
+    def out_of_fold(self, setting: int | None = None, *, last: bool = True) -> Outputs:
         """Return for every row what the runs predict that have not been trained on it: the mean over seeds and repeats.
 
-        The best epoch of each run was chosen on its held-out fold, so a metric of these is a little too good; nested
-        selection (``nested``) is free of that.
+        They are those of the last parameters. The best epoch of each run was chosen on the very rows that it is to
+        predict here, which on few rows and over many epochs makes chance look like skill; so was the best setting, if
+        there are many. ``nested`` is free of both.
 
         Args:
             setting: the place of a setting in ``runs.settings``; the best unless given.
+            last: take the last parameters; False takes the best, and the numbers are then too good.
 
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head; for losses of answers probabilities.
@@ -86,19 +87,20 @@ class CrossValidation:
         for of_repeat, fold_of_row in zip(members, self.fold_of_row, strict=True):
             for fold, of_fold in enumerate(of_repeat):
                 rows = np.flatnonzero(fold_of_row == fold)
-                predicted = self.predicted(of_fold.tolist(), x[rows])
+                predicted = self.predicted(of_fold.tolist(), x[rows], last=last)
                 if total is None:
                     total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
                 total = jax.tree.map(lambda whole, part, rows=rows: whole.at[rows].add(part), total, predicted)
         mean: Outputs = jax.tree.map(lambda whole: whole / len(self.fold_of_row), total)
         return mean
 
-    def predicted(self, members: Sequence[int], x: Any) -> Outputs:
+    def predicted(self, members: Sequence[int], x: Any, *, last: bool = False) -> Outputs:
         """Return the mean of what several runs predict, each from inputs scaled as its own training rows were.
 
         Args:
             members: places in ``runs``.
             x: inputs of shape (rows, inputs), not scaled.
+            last: take the last parameters, not the best.
 
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head.
@@ -107,7 +109,7 @@ class CrossValidation:
             >>> validated.predicted([0, 2], jnp.zeros((5, 1))).shape
             (5, 1)
         """
-        each = [self.runs.ensemble(self._scaled(member, x), [member]) for member in members]
+        each = [self.runs.ensemble(self._scaled(member, x), [member], last=last) for member in members]
         mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
         return mean
 
@@ -207,6 +209,7 @@ def cross_validate(
         ((1, 1, 4, 1), (40, 1), True)
     """
     checks.random_key("key", key)
+    _refuse_lost_digits(checks.array("x", data[0]))
     repeats, seeds = checks.whole_number("repeats", repeats, 1), checks.whole_number("seeds", seeds, 1)
     found: list[NDArray[Any]] = []
 
@@ -241,108 +244,20 @@ def cross_validate(
     return CrossValidation(carried_out(plan, epochs, progress=progress), np.stack(found), seeds)
 
 
+LEAST_SPREAD = 1e-4
+"""The least standard deviation, as a share of the mean, at which 32-bit floats still keep three digits of it."""
+
 CUT = 2**31 - 3
 """What the key that cuts the folds is folded with: a number that no seed has."""
 
 
-class Nested(NamedTuple):
-    """What comes of nested selection.
-
-    Attributes:
-        scores: by name, "loss" and the metrics, for each outer fold what the chosen setting comes to on its rows: the
-            mean over the runs of the inner folds.
-        settings: for each outer fold the setting that was chosen.
-        fold_of_row: the outer fold in which each row is held out.
-        out_of_fold: for every row what the ensemble of those runs predicts, none of which has seen it in any way.
-    """
-
-    scores: dict[str, NDArray[Any]]
-    settings: tuple[Setting, ...]
-    fold_of_row: NDArray[Any]
-    out_of_fold: Outputs
-
-
-def nested(
-    recipe: AnyRecipe,
-    data: Any,
-    *,
-    hyper: Hyper = None,
-    outer: int = 5,
-    folds: int = 5,
-    stratify: Any = None,
-    groups: Any = None,
-    metrics: Mapping[str, Metric] | None = None,
-    key: Key,
-    **options: Any,
-) -> Nested:
-    """Say how good a setting is that was chosen by cross-validation, on rows that had no part in the choice.
-
-    For each outer fold, ``cross_validate`` runs on all other rows, and its best setting's runs are tried on that fold:
-    what was chosen for being best on some rows is a little too good there (Cawley and Talbot 2010).
-
-    Args:
-        recipe: a function from a setting to what is trained, and how.
-        data: (x, y) or (x, y, weight), as for ``cross_validate``.
-        hyper: the settings to choose from, as for ``sweep``.
-        outer: folds to try the choice on, at least 2.
-        folds: folds to choose by, at least 2.
-        stratify: labels of shape (rows,), as for ``cross_validate``.
-        groups: labels of shape (rows,), as for ``cross_validate``.
-        metrics: what to compute besides the loss, by name.
-        key: a random key.
-        **options: all else that ``cross_validate`` takes.
-
-    Returns:
-        The scores by name, and what was chosen.
-
-    Raises:
-        TypeError: an argument of the wrong kind.
-        ValueError: what ``cross_validate`` refuses.
-
-    Example:
-        >>> from jaxmlp import losses, optimizers, training
-        >>> from jaxmlp.mlp import MLP
-        >>> x = np.linspace(-1, 1, 48)[:, None]
-        >>> def recipe(hyper):
-        ...     return training.Recipe(MLP((1, 16, 1)), optimizers.adam(hyper["learning_rate"]), losses.squared_error)
-        >>> chosen = nested(
-        ...     recipe, (x, x**2), hyper=[{"learning_rate": 1e-5}, {"learning_rate": 0.01}], outer=3, folds=2,
-        ...     epochs=20, batch_size=8, key=jax.random.key(0),
-        ... )
-        >>> chosen.scores["loss"].shape, {setting["learning_rate"] for setting in chosen.settings}
-        ((3,), {0.01})
-    """
-    checks.random_key("key", key)
-    x = checks.array("x", data[0])
-    cut = jax.random.fold_in(key, CUT)
-    fold_of_row = assign(len(x), outer, key=cut, stratify=stratify, groups=groups)
-    scores: dict[str, list[float]] = {}
-    settings: list[Setting] = []
-    total: Any = None
-    for fold in range(outer):
-        inside, outside = np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold)
-        validated = cross_validate(
-            recipe,
-            tuple(_rows(part, inside) for part in data),
-            hyper=hyper,
-            folds=folds,
-            stratify=None if stratify is None else np.asarray(stratify)[inside],
-            groups=None if groups is None else np.asarray(groups)[inside],
-            metrics=metrics,
-            key=jax.random.fold_in(key, fold),
-            **options,
+def _refuse_lost_digits(x: Any) -> None:
+    """Refuse columns far from 0: the folds scale x within the program, where 32-bit floats have lost their digits."""
+    seen = np.asarray(x, np.float64)
+    spread, off = seen.std(axis=0), np.abs(seen.mean(axis=0))
+    lost = np.flatnonzero((spread > 0) & (spread < LEAST_SPREAD * off))
+    if jnp.zeros(()).dtype == jnp.float32 and len(lost):
+        raise ValueError(
+            f"x has a mean of {seen.mean(axis=0)[lost[0]]:.6g} in column {lost[0]} and a standard deviation of only "
+            f"{spread[lost[0]]:.3g}, of which 32-bit floats keep few digits; subtract a constant, such as a first date"
         )
-        best = validated.runs.best()
-        settings.append(best.hyper)
-        each = [validated.score(member, tuple(_rows(part, outside) for part in data)) for member in best.members]
-        for name in each[0]:
-            scores.setdefault(name, []).append(float(np.mean([of_member[name] for of_member in each])))
-        predicted = validated.predicted(best.members, checks.to_floats("x", x[outside]))
-        if total is None:
-            total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
-        total = jax.tree.map(lambda whole, part, rows=outside: whole.at[rows].set(part), total, predicted)
-    return Nested({name: np.array(values) for name, values in scores.items()}, tuple(settings), fold_of_row, total)
-
-
-def _rows(part: Any, rows: NDArray[Any]) -> Any:
-    return None if part is None else jax.tree.map(lambda array: checks.array("data", array)[rows], part)

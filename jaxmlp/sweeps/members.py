@@ -88,9 +88,16 @@ class Slice:
     """Some members of a group, and how far they have come. Only its worker changes it."""
 
     group: Group
-    rows: NDArray[Any]  # of the group's members; the last of them again and again, where they do not fill the slice
+    members: Members  # the last of them again and again, where they do not fill the slice
     state: RunState
     filled: int  # how many of them are no repetition
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # held while the state is written over
+
+    def standing(self) -> RunState:
+        """Return a copy of where the slice stands, at any time and from any thread."""
+        with self.lock:
+            copy: RunState = jax.tree.map(_copied, self.state)
+            return copy
 
 
 def take(tree: Any, rows: Any) -> Any:
@@ -124,8 +131,8 @@ def slices_of(group: Group) -> list[Slice]:
     """Cut a group into slices that stand before their first epoch."""
     start, slices = _compiled_start(**group.options), []
     for rows, filled in _cut(len(group.places), group.at_once):
-        state = start(group.program, group.mapped, group.shared, group.members, rows, filled)
-        slices.append(Slice(group, rows, state, filled))
+        members = _chosen(group.members, rows)
+        slices.append(Slice(group, members, start(group.program, group.mapped, group.shared, members, filled), filled))
     return slices
 
 
@@ -133,7 +140,7 @@ def regrouped(group: Group, state: RunState, rows: Any = None) -> list[Slice]:
     """Cut members that have come some way already into slices: all of a group, or those in some of its rows."""
     rows = np.arange(len(group.places)) if rows is None else np.asarray(rows)
     return [
-        Slice(group, rows[cut], _picked(state, rows[cut], filled), filled)
+        Slice(group, _chosen(group.members, rows[cut]), _picked(state, rows[cut], filled), filled)
         for cut, filled in _cut(len(rows), group.at_once)
     ]
 
@@ -142,13 +149,19 @@ def state_of(slices: Sequence[Slice]) -> RunState:
     """Return where the members of one group stand, in order."""
 
     def joined(*leaves: Any) -> Any:
-        if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
-            return jnp.concatenate([leaf[: part.filled] for leaf, part in zip(leaves, slices, strict=True)])
-        parts = (np.asarray(leaf)[: part.filled] for leaf, part in zip(leaves, slices, strict=True))
-        return jnp.asarray(np.concatenate(list(parts)))
+        parts = [leaf[: part.filled] for leaf, part in zip(leaves, slices, strict=True)]
+        return jnp.concatenate(parts) if _is_key(parts[0]) else jnp.asarray(np.concatenate(parts))
 
-    together: RunState = jax.tree.map(joined, *[part.state for part in slices])
+    together: RunState = jax.tree.map(joined, *[part.standing() for part in slices])
     return together
+
+
+def _copied(leaf: Any) -> Any:
+    return jnp.copy(leaf) if _is_key(leaf) else np.array(leaf)
+
+
+def _is_key(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
 def compile_all(slices: Sequence[Slice]) -> None:
@@ -174,33 +187,40 @@ def run_all(
         told: called with the number of epochs that were run, summed over members, as they are run.
         between: called now and then by this thread.
     """
-    remaining = iter(slices)
-    lock = threading.Lock()
+    remaining, lock, failed = iter(slices), threading.Lock(), threading.Event()
+
+    def ending() -> bool:
+        return interrupted.is_set() or failed.is_set()
 
     def work() -> None:
         pace = 1
-        while not interrupted.is_set():
+        while not ending():
             with lock:
                 part = next(remaining, None)
             if part is None:
                 return
-            before = np.asarray(part.state.epoch)
-            going_on, epoch = _going_on(part, until), int(before.min())
-            while going_on and not interrupted.is_set():
+            before, going_on = np.array(part.state.epoch), _going_on(part, until)
+            while going_on and not ending():
                 began = time.perf_counter()
-                epoch = min(int(np.asarray(part.state.epoch)[going_on].min()) + pace, until)
-                _run(part, epoch)
-                after = np.asarray(part.state.epoch)
-                ran = int((after - before).max())
+                _run(part, min(int(before[going_on].min()) + pace, until))
+                after = np.array(part.state.epoch)
                 told(int((after - before)[: part.filled].sum()))
-                pace = training.next_pace(pace, max(1, ran), time.perf_counter() - began)
+                pace = training.next_pace(pace, max(1, int((after - before).max())), time.perf_counter() - began)
                 before, going_on = after, _going_on(part, until)
 
     with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
         working = [pool.submit(work) for _ in range(workers())]
-        while not all(worker.done() for worker in working):
-            concurrent.futures.wait(working, timeout=training.SECONDS_PER_CHUNK)
-            between()
+        try:
+            while any(worker.running() for worker in working):
+                done = concurrent.futures.wait(
+                    working, timeout=training.SECONDS_PER_CHUNK, return_when=concurrent.futures.FIRST_EXCEPTION
+                ).done
+                for worker in done:
+                    worker.result()
+                between()
+        except BaseException:
+            failed.set()  # what one has failed at, the others need not go on with
+            raise
         for worker in working:
             worker.result()
 
@@ -215,7 +235,7 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
         return count
     group = Group(program, shared, members, np.arange(count), mapped, 1)
     state = jax.eval_shape(lambda: _start_one(program, shared, take(members, 0)))
-    one = (program, mapped, shared, members, np.arange(1), _stacked(state), 1)
+    one = (program, mapped, shared, take(members, np.arange(1)), _stacked(state), 1)
     size = _compiled_advance(**group.options).lower(*one).compile().memory_analysis()
     per_member = size.temp_size_in_bytes + size.output_size_in_bytes + size.argument_size_in_bytes
     return int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
@@ -243,6 +263,9 @@ def _stopped_behind(state: RunState, filled: Any) -> RunState:
     return state._replace(stop=stop.astype(state.stop.dtype))
 
 
+_chosen = jax.jit(take)
+
+
 @jax.jit
 def _picked(state: RunState, rows: Any, filled: Any) -> RunState:
     return _stopped_behind(take(state, rows), filled)
@@ -250,11 +273,11 @@ def _picked(state: RunState, rows: Any, filled: Any) -> RunState:
 
 def _run(part: Slice, until: int) -> None:
     group = part.group
-    state = _compiled_advance(**group.options)(
-        group.program, group.mapped, group.shared, group.members, part.rows, part.state, until
-    )
-    jax.tree.map(lambda leaf: leaf.block_until_ready(), state)
-    part.state = state
+    advance = _compiled_advance(**group.options)
+    with part.lock:
+        state = advance(group.program, group.mapped, group.shared, part.members, part.state, until)
+        jax.tree.map(lambda leaf: leaf.block_until_ready(), state)
+        part.state = state
 
 
 def _start_one(program: Program, shared: Shared, member: Members) -> RunState:
@@ -265,19 +288,18 @@ def _start_one(program: Program, shared: Shared, member: Members) -> RunState:
     return apart
 
 
-def _start_all(program: Program, mapped: bool, shared: Shared, members: Members, rows: Any, filled: Any) -> RunState:
+def _start_all(program: Program, mapped: bool, shared: Shared, members: Members, filled: Any) -> RunState:
     start = functools.partial(_start_one, program, shared)
-    chosen = take(members, rows)
-    return _stopped_behind(lax.map(start, chosen) if mapped else jax.vmap(start)(chosen), filled)
+    return _stopped_behind(lax.map(start, members) if mapped else jax.vmap(start)(members), filled)
 
 
 def _advance_all(
-    program: Program, mapped: bool, shared: Shared, members: Members, rows: Any, states: RunState, until: Any
+    program: Program, mapped: bool, shared: Shared, members: Members, states: RunState, until: Any
 ) -> RunState:
     def advance(both: tuple[Members, RunState]) -> RunState:
         return training.advance(program, inputs_of(shared, both[0]), both[1], until)
 
-    both = (take(members, rows), states)
+    both = (members, states)
     after: RunState = lax.map(advance, both) if mapped else jax.vmap(advance)(both)
     return after
 
@@ -289,4 +311,4 @@ def _compiled_start(**options: Any) -> Callable[..., RunState]:
 
 @functools.cache
 def _compiled_advance(**options: Any) -> Any:
-    return jax.jit(_advance_all, static_argnums=(0, 1), donate_argnums=5, compiler_options=options or None)
+    return jax.jit(_advance_all, static_argnums=(0, 1), donate_argnums=4, compiler_options=options or None)

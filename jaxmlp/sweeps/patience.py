@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.early_stopping import EarlyStopping
-from jaxmlp.sweeps.result import Sweep, as_table
+from jaxmlp.sweeps.judging import as_table
+from jaxmlp.sweeps.result import Sweep
 from jaxmlp.training import StopReason
 
 
-def replayed(rule: EarlyStopping, patience: int, curves: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def replayed(
+    rule: EarlyStopping, patience: int, curves: NDArray[Any], every: int = 1
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return where a rule would have stopped some curves with another patience, and what was best until then.
 
     Args:
         rule: the rule, but for its patience.
         patience: epochs to wait.
         curves: what is watched, of shape (members, epochs), NaN for epochs not run.
+        every: epochs from one evaluation to the next.
 
     Returns:
         The epochs that would have been run, and the best values among them, each of shape (members,).
@@ -39,7 +43,7 @@ def replayed(rule: EarlyStopping, patience: int, curves: NDArray[Any]) -> tuple[
         def epoch(carry: Any, value: Any) -> Any:
             state, stopped, epochs, best = carry
             ran = ~stopped & ~jnp.isnan(value)
-            after, stop = waiting.update(value, state)
+            after, stop = waiting.update(value, state, every)
             state = jax.tree.map(lambda new, old: jnp.where(ran, new, old), after, state)
             best = jnp.where(ran, jnp.fmin(best, waiting.cost(value)), best)
             return (
@@ -53,8 +57,8 @@ def replayed(rule: EarlyStopping, patience: int, curves: NDArray[Any]) -> tuple[
         (_, _, epochs, best), _ = lax.scan(epoch, first, curve)
         return epochs, waiting.cost(best)
 
-    epochs, best = jax.jit(jax.vmap(of_curve))(jnp.asarray(curves, float))
-    return np.asarray(epochs), np.asarray(best)
+    epochs, best = jax.jit(jax.vmap(of_curve))(jnp.asarray(curves[:, every - 1 :: every], float))
+    return np.asarray(epochs) * every, np.asarray(best)
 
 
 def steps_to(epochs: int) -> Sequence[int]:
@@ -82,12 +86,19 @@ def patience_table(runs: Sweep, patiences: Sequence[int] | None = None) -> Any:
         setting by that, and its mean. A pandas data frame if pandas is installed, else a list of dictionaries.
 
     Raises:
-        ValueError: a patience longer than that by which members were stopped: their curves end there.
+        ValueError: a patience longer than that by which members were stopped, where their curves end; or members that
+            were dropped or interrupted.
 
     Example:
         >>> patience_table(runs, [1, 20])["epochs"].tolist()[1]
         20.0
     """
+    unfinished = {StopReason.DROPPED, StopReason.INTERRUPTED} & set(runs.stop_reason)
+    if unfinished:
+        raise ValueError(
+            f"a member {unfinished.pop().value}, so that its curve is cut off; give a sweep that has ended"
+        )
+    every = runs.groups[0].program.evaluate_every
     rule = runs.groups[0].shared.inputs.early_stopping
     own = int(rule.patience) if rule is not None and StopReason.STOPPED_EARLY in runs.stop_reason else None
     if patiences is None:
@@ -96,7 +107,7 @@ def patience_table(runs: Sweep, patiences: Sequence[int] | None = None) -> Any:
     for patience in patiences:
         if checks.whole_number("patiences", patience, 1) > (own or math.inf):
             raise ValueError(f"patiences has {patience}, but members were stopped by {own}; run the sweep without it")
-        epochs, best = replayed(rule or EarlyStopping(), patience, curves)
+        epochs, best = replayed(rule or EarlyStopping(), patience, curves, every)
         means = np.where(np.isfinite(best), best, np.nan).reshape(-1, runs.seeds).mean(axis=1)
         sign = -1 if runs.larger_is_better() else 1
         place = int(np.nanargmin(sign * means)) if np.isfinite(means).any() else 0

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from jaxmlp import checks, training
 from jaxmlp import data as order_of
-from jaxmlp.sweeps.settings import Setting
+from jaxmlp.sweeps.settings import Setting, checked, numbers_of
+from jaxmlp.sweeps.sweep import with_structure
 from jaxmlp.training import AnyRecipe, Program
 from jaxmlp.types import Batch, Key, Scalar
 
@@ -96,9 +97,11 @@ def lr_range_test(
     steps, seeds = checks.whole_number("steps", steps, 10), checks.whole_number("seeds", seeds, 1)
     if not callable(recipe):
         raise TypeError("recipe is fixed; give a function from a setting with a 'learning_rate' to a Recipe")
-    program, inputs, _ = training.prepare(
-        recipe, data, epochs=1, batch_size=batch_size, key=key, hyper={**(hyper or {}), "learning_rate": low}
-    )
+    setting = checked({**(hyper or {}), "learning_rate": float(low)})[0]
+    structure = {name: value for name, value in setting.items() if name not in numbers_of([setting])}
+    of_numbers = functools.partial(with_structure, recipe, structure)
+    floats = {name: value for name, value in setting.items() if name not in structure}
+    program, inputs, _ = training.prepare(of_numbers, data, epochs=1, batch_size=batch_size, key=key, hyper=floats)
     rates = np.geomspace(float(low), float(high), steps)
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(seeds))
     raw = np.asarray(_losses(program, keys, inputs.train, inputs.hyper, jnp.asarray(rates, float)), float)

@@ -1,7 +1,6 @@
 """What a sweep leaves behind: every run of it, and what they come to together."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from jaxmlp import chains, checks, losses, training
 from jaxmlp.sweeps import members as crew
+from jaxmlp.sweeps.judging import OF_TABLE, as_table, known_mode
 from jaxmlp.sweeps.members import Group
 from jaxmlp.sweeps.picture import picture
 from jaxmlp.sweeps.settings import Setting
@@ -114,7 +114,7 @@ class Sweep:
     @property
     def params(self) -> Params:
         """The last parameters of all members, with a leading axis of members, where all nets are of one shape."""
-        return self._together(lambda state: chains.evaluation_params(state.opt_state, state.params))
+        return self._together(_params)
 
     @property
     def best_params(self) -> Params:
@@ -124,18 +124,19 @@ class Sweep:
     @property
     def judged_by(self) -> str:
         """The name in ``history`` by which each member's best epoch was chosen."""
-        group = self.groups[0]
-        rule = group.shared.inputs.early_stopping
-        return f"{self._judged_data}/{rule.metric if rule else 'loss'}"
+        rule = self.groups[0].shared.inputs.early_stopping
+        data = "validation" if "validation/loss" in self.history else "train"
+        return f"{data}/{rule.metric if rule else 'loss'}"
 
-    def best(self, metric: str | None = None, mode: str = "min") -> Best:
+    def best(self, metric: str | None = None, mode: str | None = None) -> Best:
         """Return the setting whose seeds are the best on average, each at its own best epoch.
 
         A setting of which a seed has no finite value is behind all others.
 
         Args:
             metric: a name in ``history``; what the best epochs were chosen by unless given.
-            mode: "min" where smaller is better, "max" where larger is; for ``metric`` alone.
+            mode: "min" where smaller is better, "max" where larger is; known for the losses, for this project's metrics
+                and for what early stopping watches.
 
         Returns:
             The setting, its mean and spread, its members, and the best of its runs.
@@ -165,7 +166,7 @@ class Sweep:
             run=self.member(int(of_setting[costs[place].argmin()])),
         )
 
-    def table(self, metric: str | None = None, mode: str = "min") -> Any:
+    def table(self, metric: str | None = None, mode: str | None = None) -> Any:
         """Lay out the settings, the best first.
 
         Args:
@@ -188,7 +189,7 @@ class Sweep:
         diverged = np.array([reason is StopReason.DIVERGED for reason in self.stop_reason]).reshape(-1, self.seeds)
         rows = [
             {
-                **setting,
+                **{name if name not in OF_TABLE else f"{name} (hyper)": value for name, value in setting.items()},
                 "mean": float(of_seeds.mean()),
                 "std": float(of_seeds.std()),
                 "lowest": float(of_seeds.min()),
@@ -203,7 +204,7 @@ class Sweep:
         rows.sort(key=lambda row: math.inf if math.isnan(row["mean"]) else (-1 if larger else 1) * row["mean"])
         return as_table(rows)
 
-    def plot(self, metric: str | None = None, mode: str = "min", *, axes: Any = None) -> Any:
+    def plot(self, metric: str | None = None, mode: str | None = None, *, axes: Any = None) -> Any:
         """Draw the settings (needs matplotlib): a ladder for one number that varies, a map for two, else lines of dots.
 
         Args:
@@ -225,18 +226,16 @@ class Sweep:
         name, larger = metric or self.judged_by, self.larger_is_better(metric, mode)
         return picture(self.settings, results, name.replace("/", " "), larger, axes)
 
-    def outputs(self, x: Any, members: Sequence[int] | None = None) -> Outputs:
-        """Compute what several members answer, each with its best parameters.
+    def outputs(self, x: Any, members: Sequence[int] | None = None, *, last: bool = False) -> Outputs:
+        """Compute what several members answer, each with its best parameters or with its last.
 
         Args:
             x: inputs of shape (rows, inputs), scaled as the training data were.
             members: which; those of the best setting unless given. One may be named more than once.
+            last: take the last parameters, not the best.
 
         Returns:
             Raw outputs of shape (members, rows, outputs), or a mapping of them by head.
-
-        Raises:
-            ValueError: no members, or one that there is not.
 
         Example:
             >>> runs.outputs(jnp.zeros((5, 1))).shape
@@ -249,16 +248,17 @@ class Sweep:
         each = []
         for i in chosen:
             _, state, row = self.found(checks.whole_number("members", i, 0))
-            each.append(self.recipe(i).net.apply(crew.take(state.best_params, row), x))
+            each.append(self.recipe(i).net.apply(crew.take(_params(state) if last else state.best_params, row), x))
         together: Outputs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
         return together
 
-    def ensemble(self, x: Any, members: Sequence[int] | None = None) -> Outputs:
+    def ensemble(self, x: Any, members: Sequence[int] | None = None, *, last: bool = False) -> Outputs:
         """Return the mean of what several members predict: of probabilities for losses of answers, else of numbers.
 
         Args:
             x: inputs of shape (rows, inputs), scaled as the training data were.
             members: which; those of the best setting unless given. One may be named more than once, to count more.
+            last: take the last parameters, not the best.
 
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head.
@@ -270,10 +270,12 @@ class Sweep:
             >>> runs.ensemble(jnp.zeros((5, 1))).shape
             (5, 1)
         """
-        predict = functools.partial(losses.predictions, self.recipe(0 if members is None else members[0]).loss)
-        outputs = self.outputs(x, members)
-        count = len(jax.tree.leaves(outputs)[0])
-        each = [predict(jax.tree.map(lambda leaf, i=i: leaf[i], outputs)) for i in range(count)]
+        chosen = self.best().members if members is None else tuple(members)
+        outputs = self.outputs(x, chosen, last=last)
+        each = [
+            losses.predictions(self.recipe(i).loss, jax.tree.map(lambda leaf, at=at: leaf[at], outputs))
+            for at, i in enumerate(chosen)
+        ]
         mean: Outputs = jax.tree.map(lambda *leaves: jnp.mean(jnp.stack(leaves), axis=0), *each)
         return mean
 
@@ -289,11 +291,7 @@ class Sweep:
         lost = f"; {diverged} diverged" if diverged else ""
         return f"{runs}; best: {best.hyper} with {self.judged_by} {best.mean:.4g}{spread}{lost}"
 
-    @property
-    def _judged_data(self) -> str:
-        return "validation" if any(name.startswith("validation/") for name in self.history) else "train"
-
-    def larger_is_better(self, metric: str | None = None, mode: str = "min") -> bool:
+    def larger_is_better(self, metric: str | None = None, mode: str | None = None) -> bool:
         """Return whether what is judged by is to become large.
 
         Args:
@@ -301,14 +299,20 @@ class Sweep:
             mode: "min" or "max", as for ``best``.
 
         Example:
-            >>> runs.larger_is_better(), runs.larger_is_better("train/loss", "max")
-            (False, True)
+            >>> runs.larger_is_better()
+            False
         """
-        checks.one_of("mode", mode, ("min", "max"))
-        rule = self.groups[0].shared.inputs.early_stopping
-        return mode == "max" if metric is not None else rule is not None and rule.mode == "max"
+        name, rule = metric or self.judged_by, self.groups[0].shared.inputs.early_stopping
+        known = "min" if name.endswith("/loss") else known_mode(self.groups[0].program.metrics, name)
+        if rule is not None and name == self.judged_by:
+            known = rule.mode
+        if mode is None and known is None:
+            raise ValueError(f"mode is None, but {name!r} is not known to be better small or large; say 'min' or 'max'")
+        if mode is not None:
+            checks.one_of("mode", mode, ("min", "max"))
+        return (mode or known) == "max"
 
-    def at_best(self, metric: str | None = None, mode: str = "min") -> NDArray[Any]:
+    def at_best(self, metric: str | None = None, mode: str | None = None) -> NDArray[Any]:
         """Return what each member comes to at its best epoch.
 
         Args:
@@ -317,9 +321,6 @@ class Sweep:
 
         Returns:
             An array of shape (members,), NaN for members without a best epoch.
-
-        Raises:
-            ValueError: no such name.
 
         Example:
             >>> runs.at_best().shape
@@ -357,10 +358,5 @@ class Sweep:
         return of_state(self.states[0])
 
 
-def as_table(rows: list[dict[str, Any]]) -> Any:
-    """Return a pandas data frame if pandas is installed, else the rows as they are."""
-    try:
-        import pandas
-    except ImportError:
-        return rows
-    return pandas.DataFrame(rows)
+def _params(state: RunState) -> Params:
+    return chains.evaluation_params(state.opt_state, state.params)

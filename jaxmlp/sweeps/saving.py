@@ -23,12 +23,20 @@ class Saver:
     """Writes where all members stand into a folder; into none if there is no folder."""
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None, groups: Sequence[Group], slices: Sequence[Sequence[Slice]]
+        self,
+        folder: str | os.PathLike[str] | None,
+        groups: Sequence[Group],
+        slices: Sequence[Sequence[Slice]],
+        resume: bool,
     ) -> None:
         self._folder = folder
         self._slices = slices
         self._about = described(groups) if folder is not None else {}
         self._saved = time.perf_counter()
+        if folder is not None and not resume:
+            if archive.numbers(folder):
+                raise ValueError(f"save is {folder}, where something is saved already; give resume=True, or another")
+            self.save()  # at once, since it is better to hear now that it cannot be done
 
     def now_and_then(self) -> None:
         """Save if it is some time since it was done last."""
@@ -56,6 +64,8 @@ def resumed(
     if not archive.numbers(folder):
         return [list(of_group) for of_group in slices]
     _, arrays, about = archive.read_latest(folder)
+    if "groups" not in about:
+        raise ValueError(f"{folder} holds a single run and no sweep; give the folder of a sweep")
     for i, (was, now) in enumerate(zip(about.get("groups", ()), described(groups)["groups"], strict=False)):
         for name in now:
             if name not in ("epochs", "jax") and was.get(name) != now[name]:

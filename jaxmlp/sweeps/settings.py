@@ -4,6 +4,7 @@ Floats are numbers that one program computes with, whatever their value. All els
 tuples, is structure: each combination of it makes a program of its own.
 """
 
+import collections
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ from jaxmlp.types import Key, Scalar
 
 Setting: TypeAlias = dict[str, Any]
 """Hyperparameters by name."""
+
+BATCH_SIZE = "batch_size"
+"""A name that stands for the argument of ``sweep``, and that the recipe need not read."""
 
 Draw: TypeAlias = Callable[[Key, int], list[Any]]
 """From a random key and a number of settings to a value for each."""
@@ -173,10 +177,10 @@ def numbers_of(settings: Sequence[Setting]) -> tuple[str, ...]:
         kinds = {type(setting[name]) for setting in settings}
         return float in kinds and kinds <= {float, int}
 
-    return tuple(name for name in settings[0] if is_number(name))
+    return tuple(name for name in settings[0] if name != BATCH_SIZE and is_number(name))
 
 
-class Reading(dict[str, Any]):
+class Reading(collections.UserDict[str, Any]):
     """A setting that remembers which of its hyperparameters were read.
 
     Example:
@@ -186,33 +190,26 @@ class Reading(dict[str, Any]):
     """
 
     def __init__(self, *args: Any, **values: Any) -> None:
-        super().__init__(*args, **values)
         self.read: set[str] = set()
+        super().__init__(*args, **values)
 
     def __getitem__(self, name: str) -> Any:
         """Return a value, and remember that it was read."""
         self.read.add(name)
         return super().__getitem__(name)
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a value, and remember that it was read."""
-        self.read.add(name)
-        return super().get(name, default)
+    def __or__(self, other: Any) -> Any:
+        """Return both together, as which all have been read."""
+        return dict(self) | dict(other)
 
-    def items(self) -> Any:
-        """Return all, which are then read."""
-        self.read |= set(self)
-        return super().items()
+    def __ror__(self, other: Any) -> Any:
+        """Return both together, as which all have been read."""
+        return dict(other) | dict(self)
 
-    def values(self) -> Any:
-        """Return all values, which are then read."""
-        self.read |= set(self)
-        return super().values()
-
-    def pop(self, name: str, *default: Any) -> Any:
-        """Take out a value, and remember that it was read."""
-        self.read.add(name)
-        return super().pop(name, *default)
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a name, which is then read."""
+        self.read.add(str(name))
+        return super().__contains__(name)
 
 
 def _values(name: str, values: Any) -> list[Any]:
@@ -237,6 +234,10 @@ def _plain(name: str, value: Any) -> Any:
             raise TypeError(f"{name} is an array of shape {np.shape(value)}; give a single number")
         value = value.item()
     checks.not_traced(name, value)
+    if isinstance(value, list):
+        raise TypeError(
+            f"{name} is a list; sweeps.grid(...) makes a setting of each value, and a tuple is a single value"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}; give a finite number")
     return value

@@ -19,12 +19,9 @@ from jaxmlp.sweeps import saving
 from jaxmlp.sweeps.layout import laid_out
 from jaxmlp.sweeps.members import Group, Members, Shared, Slice
 from jaxmlp.sweeps.result import Sweep
-from jaxmlp.sweeps.settings import Reading, Setting, checked, grid, numbers_of
+from jaxmlp.sweeps.settings import BATCH_SIZE, Reading, Setting, checked, grid, numbers_of
 from jaxmlp.training import AnyRecipe, Recipe
 from jaxmlp.types import Key, Metric, Params
-
-BATCH_SIZE = "batch_size"
-"""A name in a setting that the recipe need not read: it stands for the argument."""
 
 Hyper = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """One setting or several."""
@@ -160,10 +157,11 @@ def planned(
         by_structure.setdefault(training.fingerprint(structure), []).append(i)
     keys = jax.vmap(lambda seed: training.keys_of(jax.random.fold_in(key, seed)))(jnp.arange(seeds))
     groups = []
+    read: set[str] = set()
     for places in by_structure.values():
         setting = settings[places[0]]
         structure = {name: value for name, value in setting.items() if name not in numbers}
-        of_group = functools.partial(_with_structure, recipe, structure) if setting else recipe
+        of_group = functools.partial(with_structure, recipe, structure) if setting else recipe
         program, inputs, params = training.prepare(
             of_group,
             data,
@@ -174,6 +172,7 @@ def planned(
         )
         for i in places[1:]:
             recipe(dict(settings[i])) if callable(recipe) else None  # the checks of its own numbers
+        read |= _read(recipe, setting, inputs)
         rows = np.repeat(places, seeds), np.tile(np.arange(seeds), len(places))
         values = {name: jnp.asarray([float(settings[i][name]) for i in rows[0]], float) for name in numbers}
         members = Members(keys=crew.take(keys, rows[1]), hyper=values if setting else None)
@@ -184,6 +183,9 @@ def planned(
         _refuse_structure_of_numbers(program, shared, crew.take(members, 0))
         size = at_once or crew.slice_size(program, shared, members, mapped)
         groups.append(Group(program, shared, members, at, mapped, min(size, len(at))))
+    for name in settings[0]:
+        if name not in read and name != BATCH_SIZE:
+            raise ValueError(f"hyper has {name!r}, which recipe never reads; leave it out, or use hyper[{name!r}]")
     return Plan(tuple(settings), seeds, tuple(groups))
 
 
@@ -201,7 +203,7 @@ def carried_out(
 
     began = time.perf_counter()
     total = sum(len(group.places) for group in plan.groups) * epochs
-    saver = saving.Saver(save, plan.groups, slices)
+    saver = saving.Saver(save, plan.groups, slices, resume)
     with training.interruptible() as interrupted, training.progress_bar(progress, total, "epoch") as show:
         run_with_bar(everyone, epochs, interrupted, show, saver.now_and_then)
     saver.save()
@@ -236,7 +238,7 @@ def _in_turns(slices: Sequence[Sequence[Slice]]) -> list[Slice]:
 
 
 def _settings(recipe: AnyRecipe, hyper: Hyper) -> list[Setting]:
-    """Return the settings, refusing those with a hyperparameter that the recipe never reads."""
+    """Return the settings; without any, the ladder of learning rates for a recipe that is a function."""
     if isinstance(recipe, Recipe):
         settings = checked(hyper)
         if any(set(setting) - {BATCH_SIZE} for setting in settings):
@@ -244,16 +246,26 @@ def _settings(recipe: AnyRecipe, hyper: Hyper) -> list[Setting]:
         return settings
     if not callable(recipe):
         raise TypeError(f"recipe is {recipe!r}; give a training.Recipe, or a function from a setting to one")
-    settings = grid(learning_rate=schedules.ladder()) if hyper is None else checked(hyper)
-    reading = Reading(settings[0])
-    recipe(reading)
-    for name in settings[0]:
-        if name not in reading.read and name != BATCH_SIZE:
-            raise ValueError(f"hyper has {name!r}, which recipe never reads; leave it out, or use hyper[{name!r}]")
-    return settings
+    return grid(learning_rate=schedules.ladder()) if hyper is None else checked(hyper)
 
 
-def _with_structure(recipe: AnyRecipe, structure: Setting, numbers: Any) -> Any:
+def _read(recipe: AnyRecipe, setting: Setting, inputs: training.Inputs) -> set[str]:
+    """Return which hyperparameters are read, when the recipe is made or within a step of training."""
+    if isinstance(recipe, Recipe):
+        return set(setting)
+    reading, key = Reading(setting), jax.random.key(0)
+
+    def step() -> Any:
+        made: Any = recipe(reading)
+        params = made.net.init(key)
+        row = jax.tree.map(lambda array: array[:1], inputs.train)
+        return training.train_step(made, params, made.optimizer.init(params), row, key)
+
+    jax.eval_shape(step)
+    return reading.read
+
+
+def with_structure(recipe: AnyRecipe, structure: Setting, numbers: Any) -> Any:
     """Make the recipe of a whole setting: of what decides the program, and of what it computes with."""
     return recipe({**structure, **(numbers or {})}) if callable(recipe) else recipe
 

@@ -1,0 +1,120 @@
+"""Nested selection: how good a setting is that was chosen by cross-validation."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxmlp import checks
+from jaxmlp.sweeps.cross_validation import CUT, cross_validate
+from jaxmlp.sweeps.folds import assign
+from jaxmlp.sweeps.settings import Setting
+from jaxmlp.sweeps.sweep import Hyper
+from jaxmlp.training import AnyRecipe
+from jaxmlp.types import Key, Metric, Outputs
+
+
+class Nested(NamedTuple):
+    """What comes of nested selection.
+
+    Attributes:
+        scores: by name, "loss" and the metrics, for each outer fold what the chosen setting comes to on its rows: the
+            mean over the runs of the inner folds.
+        settings: for each outer fold the setting that was chosen.
+        fold_of_row: the outer fold in which each row is held out.
+        out_of_fold: for every row what the ensemble of those runs predicts, none of which has seen it in any way.
+    """
+
+    scores: dict[str, NDArray[Any]]
+    settings: tuple[Setting, ...]
+    fold_of_row: NDArray[Any]
+    out_of_fold: Outputs
+
+
+def nested(
+    recipe: AnyRecipe,
+    data: Any,
+    *,
+    hyper: Hyper = None,
+    outer: int = 5,
+    folds: int = 5,
+    stratify: Any = None,
+    groups: Any = None,
+    metrics: Mapping[str, Metric] | None = None,
+    key: Key,
+    **options: Any,
+) -> Nested:
+    """Say how good a setting is that was chosen by cross-validation, on rows that had no part in the choice.
+
+    For each outer fold, ``cross_validate`` runs on all other rows, and its best setting's runs are tried on that fold:
+    what was chosen for being best on some rows is a little too good there (Cawley and Talbot 2010).
+
+    Args:
+        recipe: a function from a setting to what is trained, and how.
+        data: (x, y) or (x, y, weight), as for ``cross_validate``.
+        hyper: the settings to choose from, as for ``sweep``.
+        outer: folds to try the choice on, at least 2.
+        folds: folds to choose by, at least 2.
+        stratify: labels of shape (rows,), as for ``cross_validate``.
+        groups: labels of shape (rows,), as for ``cross_validate``.
+        metrics: what to compute besides the loss, by name.
+        key: a random key.
+        **options: all else that ``cross_validate`` takes.
+
+    Returns:
+        The scores by name, and what was chosen.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: what ``cross_validate`` refuses.
+
+    Example:
+        >>> from jaxmlp import losses, optimizers, training
+        >>> from jaxmlp.mlp import MLP
+        >>> x = np.linspace(-1, 1, 48)[:, None]
+        >>> def recipe(hyper):
+        ...     return training.Recipe(MLP((1, 16, 1)), optimizers.adam(hyper["learning_rate"]), losses.squared_error)
+        >>> chosen = nested(
+        ...     recipe, (x, x**2), hyper=[{"learning_rate": 1e-5}, {"learning_rate": 0.01}], outer=3, folds=2,
+        ...     epochs=20, batch_size=8, key=jax.random.key(0),
+        ... )
+        >>> chosen.scores["loss"].shape, {setting["learning_rate"] for setting in chosen.settings}
+        ((3,), {0.01})
+    """
+    checks.random_key("key", key)
+    x = checks.array("x", data[0])
+    cut = jax.random.fold_in(key, CUT)
+    fold_of_row = assign(len(x), outer, key=cut, stratify=stratify, groups=groups)
+    scores: dict[str, list[float]] = {}
+    settings: list[Setting] = []
+    total: Any = None
+    for fold in range(outer):
+        inside, outside = np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold)
+        validated = cross_validate(
+            recipe,
+            tuple(_rows(part, inside) for part in data),
+            hyper=hyper,
+            folds=folds,
+            stratify=None if stratify is None else np.asarray(stratify)[inside],
+            groups=None if groups is None else np.asarray(groups)[inside],
+            metrics=metrics,
+            key=jax.random.fold_in(key, fold),
+            **options,
+        )
+        best = validated.runs.best()
+        settings.append(best.hyper)
+        each = [validated.score(member, tuple(_rows(part, outside) for part in data)) for member in best.members]
+        for name in each[0]:
+            scores.setdefault(name, []).append(float(np.mean([of_member[name] for of_member in each])))
+        predicted = validated.predicted(best.members, checks.to_floats("x", x[outside]))
+        if total is None:
+            total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
+        total = jax.tree.map(lambda whole, part, rows=outside: whole.at[rows].set(part), total, predicted)
+    return Nested({name: np.array(values) for name, values in scores.items()}, tuple(settings), fold_of_row, total)
+
+
+def _rows(part: Any, rows: NDArray[Any]) -> Any:
+    return None if part is None else jax.tree.map(lambda array: checks.array("data", array)[rows], part)
