@@ -69,6 +69,16 @@ def in_watch(text: str, fault: str, words: str) -> Mutant:
     return Mutant("training/watch.py", text, fault, WATCH + words)
 
 
+def in_sweeps(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in one of the sweeps' files."""
+    return Mutant(f"sweeps/{name}.py", text, fault, f"tests/test_sweeps.py -k {words}")
+
+
+def in_folds(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in how rows are cut into folds, and in what comes of them."""
+    return Mutant(f"sweeps/{name}.py", text, fault, f"tests/test_cross_validation.py -k {words}")
+
+
 def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     """A fault in what makes one kernel of a loop."""
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
@@ -346,7 +356,6 @@ MUTANTS = [
     Mutant("early_stopping.py", "return self.cost(value) <=", "return self.cost(value) <", "tests/test_early_stopping.py"),
     Mutant("early_stopping.py", "whole_number(\"n_iter_no_change\", n_iter_no_change, 1) + 1", "whole_number(\"n_iter_no_change\", n_iter_no_change, 1)", "tests/test_early_stopping.py"),
     Mutant("training/program.py", "cost = rule.cost(value) if rule else value", "cost = value", "tests/test_training.py -k any_metric"),
-    Mutant("training/inputs.py", "len(places) / (len(labels) * np.bincount(places))", "len(places) / np.bincount(places)", "tests/test_training.py -k classes"),
     Mutant("training/inputs.py", "of_labels[places] * weight", "of_labels[places]", "tests/test_training.py -k classes"),
     Mutant("training/replay.py", "rows = np.asarray(order)[int(state.step) * batch_size :]", "rows = np.asarray(order)[int(state.step) :]", "tests/test_replay.py"),
     Mutant("training/replay.py", "epoch * steps + step)", "epoch * steps)", "tests/test_replay.py"),
@@ -419,6 +428,28 @@ MUTANTS = [
     Mutant("training/evaluation.py", "if base(metric) not in", "if metric not in", "tests/test_heads.py -k misread"),
     Mutant("training/evaluation.py", "part, begin, 0)", "part, 0, 0)", "tests/test_heads.py -k slice"),
     Mutant("regularizers/noise.py", "jax.tree.map(mixed, batch.y)", "batch.y", "tests/test_heads.py -k mixup"),
+    in_sweeps("members", "(np.asarray(part.state.epoch) < until)", "(np.asarray(part.state.epoch) < until - 1)", "halving"),
+    in_sweeps("members", "jnp.arange(len(state.stop)) < filled", "jnp.arange(len(state.stop)) < 1", "size_of_slices"),
+    in_sweeps("members", "copy: RunState = jax.tree.map(_copied, self.state)", "copy: RunState = self.state", "while_it_runs"),
+    in_sweeps("members", "failed.set()  # what", "pass  # what", "one_worker"),
+    in_folds("members", "fold.held_out.of(inputs.validation)", "fold.held_out.of(inputs.train)", "class_weights"),
+    in_folds("folds", "np.arange(size) < len(part)", "np.arange(size) <= len(part)", "unequal"),
+    in_folds("folds", "of_group[group] = sizes.argmin()", "of_group[group] = group % folds", "no_group"),
+    in_folds("folds", "else taken.weight * self.weight", "else taken.weight", "unequal or out_of_fold"),
+    in_folds("cross_validation", "np.asarray(train.x)[~mask]", "np.asarray(train.x)", "scaler_sees"),
+    in_folds("cross_validation", "rows = np.flatnonzero(fold_of_row == fold)", "rows = np.flatnonzero(fold_of_row != fold)", "out_of_fold"),
+    in_folds("nested", "np.flatnonzero(fold_of_row != fold)", "np.flatnonzero(fold_of_row >= 0)", "nested"),
+    in_sweeps("sweep", "np.tile(np.arange(seeds), len(places))", "np.repeat(np.arange(seeds), len(places))", "setting_and_seed"),
+    in_sweeps("sweep", "at = rows[0] * seeds + rows[1]", "at = np.arange(len(rows[0]))", "structure_makes"),
+    in_sweeps("settings", "name != BATCH_SIZE and is_number(name)", "is_number(name)", "bad_input"),
+    in_sweeps("halving", "[:stay])", "[-stay:])", "halving"),
+    in_sweeps("patience", "np.asarray(epochs) * every", "np.asarray(epochs)", "not_all_are_evaluated"),
+    in_sweeps("patience", "jnp.fmin(best, waiting.cost(value))", "waiting.cost(value)", "each_patience"),
+    in_sweeps("ensembles", "int(np.nanargmin(scores))", "int(np.nanargmax(scores))", "selected_ensemble"),
+    in_sweeps("range_test", "(1 - SMOOTHING) * loss", "SMOOTHING * loss", "range_test"),
+    in_sweeps("result", "sign * values, np.inf", "values, np.inf", "best_mean"),
+    in_sweeps("layout", "back = np.argsort(places)", "back = np.arange(len(places))", "structure_makes"),
+    in_sweeps("saving", 'if name not in ("epochs", "jax")', 'if name not in ("epochs", "jax", "hyper")', "saved_sweep"),
 ]  # fmt: skip
 
 

@@ -346,7 +346,8 @@ def test_a_warm_cache_is_filled_once_and_a_cold_one_is_none(tmp_path, capsys, mo
     assert set(saved(tmp_path)["numbers"]["rows"]) == set(numbers)
 
 
-def test_memory_counts_the_rows_at_least(tmp_path):
+def test_memory_counts_the_rows_at_least(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")  # its processes compute as for users, which is faster
     (found,) = memory.run(memory.Config(smoke=True, out=tmp_path)).values()
     assert set(found) == {peers.OURS, peers.SCIKIT_LEARN}
     for at in found.values():

@@ -82,7 +82,11 @@ def test_a_member_is_the_run_of_its_setting_and_seed_to_the_bit(runs):
     assert runs.history["validation/loss"].shape == (9, 6)
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ("sgd", "adam", "momentum", "adamax")])
+ALIKE = ("sgd", "adam", "momentum", "adagrad", "rmsprop", "amsgrad", "adamax", "adamw", "lion", "schedule_free_sgd")
+"""Optimizers that do nothing in a step which one of the others does not."""
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ALIKE])
 def test_a_member_is_its_run_with_every_optimizer(name):
     fixed = training.Recipe(MLP((4, 6, 6, 3)), OPTIMIZERS[name], losses.softmax_cross_entropy)
     together = sweeps.sweep(fixed, DATA, seeds=2, epochs=3, batch_size=16, key=KEY)
@@ -107,7 +111,7 @@ def test_a_member_is_its_run_with_every_regularizer_and_its_own_early_stopping()
     assert together.wasted == 0
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 4, 9])
+@pytest.mark.parametrize("at_once", [2, 9])
 def test_the_size_of_slices_changes_no_bit(runs, at_once):
     other = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, at_once=at_once, **OPTIONS)
     assert by_value(other.states) == by_value(runs.states)
