@@ -38,6 +38,14 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(scope="module")
+def compiled_as_for_users():
+    """Compile ``fit`` and sweeps as for users: at the tests' own level last bits depend on what stands around."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XLA_FLAGS", "")
+        yield
+
+
 class Compilations:
     """Counts the programs that XLA builds."""
 

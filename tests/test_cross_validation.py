@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
+from test_saving import by_value
 
 from jaxmlp import data, losses, metrics, optimizers, sweeps, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.sweeps import folds as cutting
 
+pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
 KEY = jax.random.key(2)
 RNG = np.random.default_rng(1)
 X = RNG.normal(2, 3, size=(41, 4)).astype(np.float32)
@@ -20,23 +22,11 @@ OPTIONS = {"epochs": 8, "batch_size": 6, "early_stopping": EarlyStopping(patienc
 RECIPE = training.Recipe(MLP((4, 8, 3)), optimizers.adam(0.03), losses.softmax_cross_entropy)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compiled_as_for_users():
-    """At the level at which the other tests are compiled, last bits depend on what stands around."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XLA_FLAGS", "")
-        yield
-
-
 def recipe(hyper):
     return training.Recipe(MLP((4, 8, 3)), optimizers.adam(hyper["learning_rate"]), losses.softmax_cross_entropy)
 
 
 RATES = sweeps.grid(learning_rate=[0.003, 0.1])
-
-
-def by_value(*trees):
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trees)]
 
 
 def test_folds_are_as_equal_in_size_as_they_can_be():

@@ -28,9 +28,9 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def by_value(state):
-    """The leaves of a state as bytes, to be compared to the bit."""
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+def by_value(*trees):
+    """The leaves of states and other trees as bytes, to be compared to the bit."""
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trees)]
 
 
 OPTIMIZERS = {

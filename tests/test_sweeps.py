@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_saving import OPTIMIZERS
+from test_saving import OPTIMIZERS, by_value
 
 from jaxmlp import archive, losses, metrics, optimizers, regularizers, schedules, sweeps, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.sweeps import members as crew
-from jaxmlp.training import StopReason
+from jaxmlp.training import StopReason, compiling
 
+pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
 KEY = jax.random.key(5)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(53, 4)).astype(np.float32)
@@ -27,14 +28,6 @@ Y = (X[:, 0] + X[:, 1] ** 2 > 0.7).astype(int) + (X[:, 2] > 0.5)
 DATA, VALIDATION = (X[:40], Y[:40]), (X[40:], Y[40:])
 OPTIONS = {"epochs": 6, "batch_size": 7, "validation": VALIDATION, "metrics": {"accuracy": metrics.accuracy}}
 RATES = sweeps.grid(learning_rate=[0.003, 0.03, 0.3])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiled_as_for_users():
-    """At the level at which the other tests are compiled, last bits depend on what stands around."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XLA_FLAGS", "")
-        yield
 
 
 def recipe(hyper):
@@ -51,10 +44,6 @@ def everything(hyper):
     )  # fmt: skip
     loss = functools.partial(losses.softmax_cross_entropy, label_smoothing=hyper["smoothing"])
     return training.Recipe(net, chain, loss, augment=regularizers.input_noise(hyper["input_noise"]))
-
-
-def by_value(*trees):
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trees)]
 
 
 def assert_equal_to_the_bit(run, other):
@@ -131,7 +120,7 @@ def test_members_side_by_side_are_their_runs_to_rounding(monkeypatch):
     assert not together.groups[0].mapped
     for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(mapped.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(training, "options", lambda widths: {"xla_backend_optimization_level": 2})
+    monkeypatch.setattr(compiling, "options", lambda widths: {"xla_backend_optimization_level": 2})
     exact = sweeps.sweep(recipe, DATA, hyper=RATES[:2], seeds=2, key=KEY, exact=True, **options)
     assert by_value(exact.states) == by_value(mapped.states)
 
@@ -142,6 +131,30 @@ def test_side_by_side_the_time_of_stopped_members_is_reported(monkeypatch):
     runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=2, key=KEY, at_once=6, **options)
     assert runs.wasted == pytest.approx(1 - runs.epochs.mean() / runs.epochs.max())
     assert 0 < runs.wasted < 1
+
+
+def test_side_by_side_a_slice_is_as_large_as_the_memory_allows(monkeypatch):
+    class Device:
+        limit = None
+
+        def memory_stats(self):
+            return {"bytes_limit": self.limit}
+
+    device = Device()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    options = OPTIONS | {"epochs": 1}
+    everyone = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=20, key=KEY, **options).groups[0]
+    assert everyone.at_once == 60
+    found = []
+    for device.limit in (200_000, 400_000, 1):
+        runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=20, key=KEY, **options)
+        found.append(runs.groups[0].at_once)
+        assert len(runs) == 60
+    small, large, least = found
+    assert 1 < small < large < 60
+    assert abs(large - 2 * small) <= 2
+    assert least == 1
 
 
 def test_other_numbers_compile_nothing(compilations):
@@ -286,7 +299,7 @@ def test_metrics_of_users_are_judged_as_they_say():
         ValueError, match="mode is None, but 'validation/mine' is not known to be better small or large"
     ):
         runs.best("validation/mine")
-    values = runs.at_best("validation/mine", "min")
+    values = runs.at_best("validation/mine")
     assert runs.best("validation/mine", "min").hyper == RATES[int(values.argmin())]
     assert runs.best("validation/mine", "max").hyper == RATES[int(values.argmax())]
 

@@ -13,7 +13,7 @@ from jaxmlp import checks, training
 from jaxmlp import data as scaling
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
-from jaxmlp.sweeps.folds import Folds, assign, parts
+from jaxmlp.sweeps.folds import Folds, assign, in_order, parts
 from jaxmlp.sweeps.members import Members, Shared
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.sweep import Hyper, carried_out, planned
@@ -40,12 +40,11 @@ class CrossValidation:
         """The number of folds."""
         return int(self.fold_of_row.max()) + 1
 
-    def scores(self, metric: str | None = None, mode: str | None = None) -> NDArray[Any]:
+    def scores(self, metric: str | None = None) -> NDArray[Any]:
         """Return what every fold comes to, at each member's best epoch.
 
         Args:
             metric: a name in ``runs.history``; what the best epochs were chosen by unless given.
-            mode: "min" or "max", for ``metric``.
 
         Returns:
             An array of shape (settings, repeats, folds, seeds).
@@ -57,7 +56,7 @@ class CrossValidation:
             >>> validated.scores().shape
             (1, 1, 4, 1)
         """
-        values = self.runs.at_best(metric, mode)
+        values = self.runs.at_best(metric)
         return values.reshape(len(self.runs.settings), len(self.fold_of_row), self.folds, self.seeds)
 
     def out_of_fold(self, setting: int | None = None, *, last: bool = True) -> Outputs:
@@ -82,17 +81,12 @@ class CrossValidation:
             setting = self.runs.settings.index(self.runs.best().hyper)
         setting = checks.whole_number("setting", setting, 0)
         members = np.flatnonzero(self.runs.setting == setting).reshape(len(self.fold_of_row), self.folds, self.seeds)
-        x = self.runs.groups[0].shared.inputs.train.x
-        total: Any = None
+        x, repeats = self.runs.groups[0].shared.inputs.train.x, []
         for of_repeat, fold_of_row in zip(members, self.fold_of_row, strict=True):
-            for fold, of_fold in enumerate(of_repeat):
-                rows = np.flatnonzero(fold_of_row == fold)
-                predicted = self.predicted(of_fold.tolist(), x[rows], last=last)
-                if total is None:
-                    total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
-                total = jax.tree.map(lambda whole, part, rows=rows: whole.at[rows].add(part), total, predicted)
-        mean: Outputs = jax.tree.map(lambda whole: whole / len(self.fold_of_row), total)
-        return mean
+            rows = [np.flatnonzero(fold_of_row == fold) for fold in range(self.folds)]
+            predicted = [self.predicted(of.tolist(), x[at], last=last) for of, at in zip(of_repeat, rows, strict=True)]
+            repeats.append(in_order(rows, predicted))
+        return _mean(repeats)
 
     def predicted(self, members: Sequence[int], x: Any, *, last: bool = False) -> Outputs:
         """Return the mean of what several runs predict, each from inputs scaled as its own training rows were.
@@ -109,9 +103,7 @@ class CrossValidation:
             >>> validated.predicted([0, 2], jnp.zeros((5, 1))).shape
             (5, 1)
         """
-        each = [self.runs.ensemble(self._scaled(member, x), [member], last=last) for member in members]
-        mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
-        return mean
+        return _mean([self.runs.ensemble(self._scaled(member, x), [member], last=last) for member in members])
 
     def score(self, member: int, data: Any) -> dict[str, float]:
         """Return the loss and the metrics of a run on other rows, with its best parameters.
@@ -249,6 +241,11 @@ LEAST_SPREAD = 1e-4
 
 CUT = 2**31 - 3
 """What the key that cuts the folds is folded with: a number that no seed has."""
+
+
+def _mean(each: Sequence[Outputs]) -> Outputs:
+    mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
+    return mean
 
 
 def _refuse_lost_digits(x: Any) -> None:

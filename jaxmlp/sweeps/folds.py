@@ -109,6 +109,24 @@ def assign(n: int, folds: int, *, key: Key, stratify: Any = None, groups: Any = 
 _order = jax.jit(data.order, static_argnums=1)
 
 
+def in_order(rows_of_parts: Sequence[NDArray[Any]], of_parts: Sequence[Any]) -> Any:
+    """Put what was computed part by part back in the order of the rows.
+
+    Args:
+        rows_of_parts: the rows of each part by number, each row in one of them.
+        of_parts: for each part a pytree of arrays with its rows first.
+
+    Returns:
+        A pytree of arrays with all rows first.
+
+    Example:
+        >>> in_order([np.array([2, 0]), np.array([1])], [jnp.array([20.0, 0.0]), jnp.array([10.0])])
+        Array([ 0., 10., 20.], dtype=float32)
+    """
+    back = np.argsort(np.concatenate(rows_of_parts))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[back], *of_parts)
+
+
 def _by_group(groups: NDArray[Any], folds: int, shuffled: NDArray[Any]) -> NDArray[Any]:
     _, first, place, counts = np.unique(groups[shuffled], return_index=True, return_inverse=True, return_counts=True)
     if len(counts) < folds:

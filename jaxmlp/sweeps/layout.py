@@ -1,5 +1,6 @@
 """Laying out: from where all members stand to the record of the sweep."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps.members import Group, Slice
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import Setting
-from jaxmlp.training import RunState, StopReason
+from jaxmlp.training import StopReason
 
 
 def laid_out(
@@ -33,7 +34,11 @@ def laid_out(
         return found
 
     epochs, stop = gathered(lambda state: state.epoch), gathered(lambda state: state.stop)
-    names = dict.fromkeys(name for group, state in zip(groups, states, strict=True) for name in _names(group, state))
+    of_groups = (
+        training.names_in_order(group.program, group.shared.inputs, state.history)
+        for group, state in zip(groups, states, strict=True)
+    )
+    names = dict.fromkeys(itertools.chain.from_iterable(of_groups))
     none = np.full((1, groups[0].program.epochs), np.nan)
     return Sweep(
         settings=tuple(settings),
@@ -56,11 +61,6 @@ def laid_out(
         groups=tuple(groups),
         states=tuple(states),
     )
-
-
-def _names(group: Group, state: RunState) -> list[str]:
-    inputs = crew.inputs_of(group.shared, crew.take(group.members, 0))
-    return training.names_in_order(group.program, inputs, state.history)
 
 
 def _wasted(groups: Sequence[Group], slices: Sequence[Sequence[Slice]]) -> float:

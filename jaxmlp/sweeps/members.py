@@ -24,7 +24,6 @@ from jaxtyping import Array, Int
 from numpy.typing import NDArray
 
 from jaxmlp import training
-from jaxmlp.mlp import MLP
 from jaxmlp.sweeps.folds import Folds
 from jaxmlp.training import Inputs, Keys, Program, RunState
 from jaxmlp.types import Params
@@ -78,9 +77,8 @@ class Group:
     @functools.cached_property
     def options(self) -> dict[str, int]:
         """XLA's options that suit the net."""
-        numbers = jax.tree.map(lambda values: float(values[0]), self.members.hyper)
-        net = training.resolve(self.program.recipe, numbers).net
-        return training.options(net.sizes[1:-1] if isinstance(net, MLP) else ())
+        first: Members = take(self.members, 0)
+        return training.options_of(self.program, self.shared.inputs._replace(hyper=first.hyper))
 
 
 @dataclasses.dataclass
@@ -150,18 +148,14 @@ def state_of(slices: Sequence[Slice]) -> RunState:
 
     def joined(*leaves: Any) -> Any:
         parts = [leaf[: part.filled] for leaf, part in zip(leaves, slices, strict=True)]
-        return jnp.concatenate(parts) if _is_key(parts[0]) else jnp.asarray(np.concatenate(parts))
+        return jnp.concatenate(parts) if training.is_key(parts[0]) else jnp.asarray(np.concatenate(parts))
 
     together: RunState = jax.tree.map(joined, *[part.standing() for part in slices])
     return together
 
 
 def _copied(leaf: Any) -> Any:
-    return jnp.copy(leaf) if _is_key(leaf) else np.array(leaf)
-
-
-def _is_key(leaf: Any) -> bool:
-    return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+    return jnp.copy(leaf) if training.is_key(leaf) else np.array(leaf)
 
 
 def compile_all(slices: Sequence[Slice]) -> None:
@@ -209,20 +203,18 @@ def run_all(
                 before, going_on = after, _going_on(part, until)
 
     with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
-        working = [pool.submit(work) for _ in range(workers())]
+        working = {pool.submit(work) for _ in range(workers())}
         try:
-            while any(worker.running() for worker in working):
-                done = concurrent.futures.wait(
+            while working:
+                done, working = concurrent.futures.wait(
                     working, timeout=training.SECONDS_PER_CHUNK, return_when=concurrent.futures.FIRST_EXCEPTION
-                ).done
+                )
                 for worker in done:
                     worker.result()
                 between()
         except BaseException:
             failed.set()  # what one has failed at, the others need not go on with
             raise
-        for worker in working:
-            worker.result()
 
 
 def slice_size(program: Program, shared: Shared, members: Members, mapped: bool) -> int:

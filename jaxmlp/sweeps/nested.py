@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.sweeps.cross_validation import CUT, cross_validate
-from jaxmlp.sweeps.folds import assign
+from jaxmlp.sweeps.folds import assign, in_order
 from jaxmlp.sweeps.settings import Setting
 from jaxmlp.sweeps.sweep import Hyper
 from jaxmlp.training import AnyRecipe
@@ -90,9 +89,9 @@ def nested(
     fold_of_row = assign(len(x), outer, key=cut, stratify=stratify, groups=groups)
     scores: dict[str, list[float]] = {}
     settings: list[Setting] = []
-    total: Any = None
-    for fold in range(outer):
-        inside, outside = np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold)
+    held_out, predicted = [np.flatnonzero(fold_of_row == fold) for fold in range(outer)], []
+    for fold, outside in enumerate(held_out):
+        inside = np.flatnonzero(fold_of_row != fold)
         validated = cross_validate(
             recipe,
             tuple(_rows(part, inside) for part in data),
@@ -109,11 +108,13 @@ def nested(
         each = [validated.score(member, tuple(_rows(part, outside) for part in data)) for member in best.members]
         for name in each[0]:
             scores.setdefault(name, []).append(float(np.mean([of_member[name] for of_member in each])))
-        predicted = validated.predicted(best.members, checks.to_floats("x", x[outside]))
-        if total is None:
-            total = jax.tree.map(lambda part: jnp.zeros((len(x), *part.shape[1:]), part.dtype), predicted)
-        total = jax.tree.map(lambda whole, part, rows=outside: whole.at[rows].set(part), total, predicted)
-    return Nested({name: np.array(values) for name, values in scores.items()}, tuple(settings), fold_of_row, total)
+        predicted.append(validated.predicted(best.members, checks.to_floats("x", x[outside])))
+    return Nested(
+        scores={name: np.array(values) for name, values in scores.items()},
+        settings=tuple(settings),
+        fold_of_row=fold_of_row,
+        out_of_fold=in_order(held_out, predicted),
+    )
 
 
 def _rows(part: Any, rows: NDArray[Any]) -> Any:

@@ -22,7 +22,6 @@ SMOOTHING = 0.9
 BROKEN = 4.0
 """How many times its lowest value so far the smoothed loss has to reach for a seed to count as diverged."""
 
-
 WINDOW = 10
 """Slopes are those of straight lines through a tenth of the steps, as the losses of single batches are noise."""
 

@@ -149,7 +149,7 @@ class Sweep:
             >>> best.hyper, best.members, best.run.epochs
             ({'learning_rate': 0.01}, (3, 4, 5), 20)
         """
-        values = self.at_best(metric, mode)
+        values = self.at_best(metric)
         sign = -1 if self.larger_is_better(metric, mode) else 1
         costs = np.where(np.isfinite(values), sign * values, np.inf).reshape(-1, self.seeds)
         means = costs.mean(axis=1)
@@ -185,7 +185,7 @@ class Sweep:
             >>> [rate for rate in runs.table()["learning_rate"]]
             [0.01, 1e-05]
         """
-        values = self.at_best(metric, mode).reshape(-1, self.seeds)
+        values = self.at_best(metric).reshape(-1, self.seeds)
         diverged = np.array([reason is StopReason.DIVERGED for reason in self.stop_reason]).reshape(-1, self.seeds)
         rows = [
             {
@@ -222,7 +222,7 @@ class Sweep:
             >>> runs.plot().get_xlabel()
             'learning_rate'
         """
-        results = self.at_best(metric, mode).reshape(-1, self.seeds)
+        results = self.at_best(metric).reshape(-1, self.seeds)
         name, larger = metric or self.judged_by, self.larger_is_better(metric, mode)
         return picture(self.settings, results, name.replace("/", " "), larger, axes)
 
@@ -312,12 +312,11 @@ class Sweep:
             checks.one_of("mode", mode, ("min", "max"))
         return (mode or known) == "max"
 
-    def at_best(self, metric: str | None = None, mode: str | None = None) -> NDArray[Any]:
+    def at_best(self, metric: str | None = None) -> NDArray[Any]:
         """Return what each member comes to at its best epoch.
 
         Args:
             metric: a name in ``history``, as for ``best``.
-            mode: "min" or "max", as for ``best``.
 
         Returns:
             An array of shape (members,), NaN for members without a best epoch.

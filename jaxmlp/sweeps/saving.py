@@ -1,5 +1,6 @@
 """Saving: all members of a sweep in one file, and the sweep that goes on from there, equal to the bit."""
 
+import functools
 import json
 import os
 import time
@@ -8,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmlp import archive, training
 from jaxmlp.sweeps import members as crew
@@ -73,14 +73,13 @@ def resumed(
                 raise ValueError(f"{folder} holds a sweep with another {name} in {what}; give what it began with")
     if len(about["groups"]) != len(groups):
         raise ValueError(f"{folder} holds a sweep of {len(about['groups'])} structures, this one has {len(groups)}")
-    epochs = about["groups"][0]["epochs"]
-    like = [_like(part, epochs) for part in slices]
-    states = archive.unflatten(like, arrays)
-    reached = max(int(state.epoch.max()) for state in states)
-    if reached > groups[0].program.epochs:
-        raise ValueError(f"epochs is {groups[0].program.epochs}, but the saved sweep has run {reached}; give those")
+    states = archive.unflatten([_like(part, about["groups"][0]["epochs"]) for part in slices], arrays)
+    epochs, reached = groups[0].program.epochs, max(int(state.epoch.max()) for state in states)
+    if reached > epochs:
+        raise ValueError(f"epochs is {epochs}, but the saved sweep has run {reached}; give those")
+    fitted = functools.partial(training.fitted, epochs=epochs)
     return [
-        crew.regrouped(group, state._replace(history=_fitted(state.history, group.program.epochs)))
+        crew.regrouped(group, state._replace(history=jax.tree.map(fitted, state.history)))
         for group, state in zip(groups, states, strict=True)
     ]
 
@@ -109,13 +108,3 @@ def _like(slices: Sequence[Slice], epochs: int) -> RunState:
 
     shapes: RunState = jax.eval_shape(like)
     return shapes
-
-
-def _fitted(history: Any, epochs: int) -> Any:
-    """Return a history with room for so many epochs."""
-
-    def fitted(entries: Any) -> Any:
-        more = max(0, epochs - entries.shape[1])
-        return jnp.pad(entries[:, :epochs], ((0, 0), (0, more)), constant_values=np.nan)
-
-    return jax.tree.map(fitted, history)

@@ -151,16 +151,15 @@ def planned(
     settings = _settings(recipe, hyper)
     numbers = numbers_of(settings)
     mapped = exact or jax.default_backend() == "cpu"
-    by_structure: dict[Any, list[int]] = {}
+    by_structure: dict[Any, tuple[Setting, list[int]]] = {}
     for i, setting in enumerate(settings):
         structure = {name: value for name, value in setting.items() if name not in numbers}
-        by_structure.setdefault(training.fingerprint(structure), []).append(i)
+        by_structure.setdefault(training.fingerprint(structure), (structure, []))[1].append(i)
     keys = jax.vmap(lambda seed: training.keys_of(jax.random.fold_in(key, seed)))(jnp.arange(seeds))
     groups = []
     read: set[str] = set()
-    for places in by_structure.values():
+    for structure, places in by_structure.values():
         setting = settings[places[0]]
-        structure = {name: value for name, value in setting.items() if name not in numbers}
         of_group = functools.partial(with_structure, recipe, structure) if setting else recipe
         program, inputs, params = training.prepare(
             of_group,
@@ -170,8 +169,9 @@ def planned(
             batch_size=structure.get(BATCH_SIZE, batch_size),
             **options,
         )
-        for i in places[1:]:
-            recipe(dict(settings[i])) if callable(recipe) else None  # the checks of its own numbers
+        if callable(recipe):
+            for i in places[1:]:
+                recipe(dict(settings[i]))  # for the checks of its numbers
         read |= _read(recipe, setting, inputs)
         rows = np.repeat(places, seeds), np.tile(np.arange(seeds), len(places))
         values = {name: jnp.asarray([float(settings[i][name]) for i in rows[0]], float) for name in numbers}

@@ -11,7 +11,6 @@ What ``sweeps`` builds on stands here under its own names, too, though not in ``
 """
 
 from jaxmlp.training.compiling import compilation_cache
-from jaxmlp.training.compiling import options as options
 from jaxmlp.training.evaluation import evaluate as evaluate
 from jaxmlp.training.fingerprint import fingerprint as fingerprint
 from jaxmlp.training.fit import fit
@@ -23,6 +22,7 @@ from jaxmlp.training.host import next_pace as next_pace
 from jaxmlp.training.host import progress_bar as progress_bar
 from jaxmlp.training.inputs import prepare as prepare
 from jaxmlp.training.inputs import to_batch as to_batch
+from jaxmlp.training.kernel import is_key as is_key
 from jaxmlp.training.program import advance as advance
 from jaxmlp.training.program import gather as gather
 from jaxmlp.training.program import make_run
@@ -34,10 +34,12 @@ from jaxmlp.training.replay import Replay
 from jaxmlp.training.run import Origin as Origin
 from jaxmlp.training.run import Run, StopReason
 from jaxmlp.training.run import names_in_order as names_in_order
+from jaxmlp.training.run import options_of as options_of
 from jaxmlp.training.run import reason as reason
 from jaxmlp.training.run import to_run as to_run
 from jaxmlp.training.saving import describe as describe
 from jaxmlp.training.saving import digest as digest
+from jaxmlp.training.saving import fitted as fitted
 from jaxmlp.training.state import DIVERGED as DIVERGED
 from jaxmlp.training.state import RUNNING as RUNNING
 from jaxmlp.training.state import STOPPED_EARLY as STOPPED_EARLY

@@ -11,7 +11,6 @@ from typing import TypeAlias
 SECONDS_PER_CHUNK = 0.2
 """How long the host leaves the program alone: short enough for a lively progress bar and a prompt Ctrl-C."""
 
-
 SECONDS_PER_SAVE = 30.0
 """How much may be lost with the machine."""
 

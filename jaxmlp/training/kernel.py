@@ -274,10 +274,11 @@ def _is_literal(variable: Any) -> bool:
 
 def _touch(tree: Any) -> Array:
     """Return a number that depends on every array in a pytree."""
-    leaves = (jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(tree))
+    leaves = (jax.random.key_data(leaf) if is_key(leaf) else leaf for leaf in jax.tree.leaves(tree))
     firsts = (jnp.ravel(leaf)[0].astype(jnp.float32) for leaf in leaves if leaf.size)
     return sum(firsts, jnp.zeros((), jnp.float32))
 
 
-def _is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> bool:
+    """Return whether a leaf is an array of random keys, which is no plain array."""
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))

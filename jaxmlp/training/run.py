@@ -176,13 +176,13 @@ class Run:
 
 def compiled_start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     """Return ``start``'s state, from a compiled program."""
-    state: RunState = _start(**_options(program, inputs))(program, inputs, params)
+    state: RunState = _start(**options_of(program, inputs))(program, inputs, params)
     return state
 
 
 def compiled_advance(origin: Origin) -> Callable[[Program, Inputs, RunState, int], RunState]:
     """Return ``advance``, compiled with the options that suit a run's net; it writes over the state it is given."""
-    return _advance(**_options(origin.program, origin.inputs))
+    return _advance(**options_of(origin.program, origin.inputs))
 
 
 @functools.cache
@@ -199,7 +199,8 @@ def _advance(**options: Any) -> Callable[[Program, Inputs, RunState, int], RunSt
     return jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options or None)
 
 
-def _options(program: Program, inputs: Inputs) -> Mapping[str, int]:
+def options_of(program: Program, inputs: Inputs) -> dict[str, int]:
+    """Return XLA's options that suit the net of a program."""
     net = resolve(program.recipe, inputs.hyper).net
     return compiling.options(net.sizes[1:-1] if isinstance(net, MLP) else ())
 

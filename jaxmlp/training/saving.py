@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxmlp import archive
 from jaxmlp.training import watch
+from jaxmlp.training.kernel import is_key
 from jaxmlp.training.program import start
 from jaxmlp.training.state import Inputs, Program, RunState
 from jaxmlp.types import Params
@@ -97,21 +98,22 @@ def with_room(state: RunState, names: Iterable[str], epochs: int) -> RunState:
         raise ValueError(
             f"epochs is {epochs}, but the saved run has run {int(state.epoch)} already; give at least those"
         )
-
-    def fitted(entries: Any) -> Any:
-        more = [(0, max(0, epochs - len(entries)))] + [(0, 0)] * (entries.ndim - 1)
-        return jnp.pad(entries[:epochs], more, constant_values=jnp.nan)
-
     copied: RunState = jax.tree.map(jnp.copy, state)
     none = copied.history["train/loss"][:0]
-    return copied._replace(history={name: fitted(copied.history.get(name, none)) for name in names})
+    return copied._replace(history={name: fitted(copied.history.get(name, none), epochs) for name in names})
+
+
+def fitted(entries: Any, epochs: int) -> Any:
+    """Return what was measured, (..., epochs), with room for so many epochs."""
+    more = [(0, 0)] * (entries.ndim - 1) + [(0, max(0, epochs - entries.shape[-1]))]
+    return jnp.pad(entries[..., :epochs], more, constant_values=jnp.nan)
 
 
 def digest(tree: Any) -> str:
     """Return a checksum of all arrays in a pytree."""
     checksum = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
-        array = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        array = jax.random.key_data(leaf) if is_key(leaf) else leaf
         checksum.update(f"{array.dtype}{array.shape}".encode())
         checksum.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return checksum.hexdigest()
