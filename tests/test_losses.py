@@ -525,3 +525,24 @@ class TestTargets:
 
         assert jnp.issubdtype(self.targets([5, -7], 1, own).dtype, jnp.integer)
         assert self.targets([0.5, 1.0], 1, own).dtype == jnp.float32
+
+
+def test_predictions_are_what_outputs_mean_to_the_loss():
+    z = jnp.array([[0.0, 1.0, -2.0], [3.0, 0.5, 0.0]])
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    smooth = functools.partial(losses.softmax_cross_entropy, label_smoothing=0.1)
+    for loss, expected in (
+        (losses.softmax_cross_entropy, p),
+        (smooth, p),
+        (losses.sigmoid_binary_cross_entropy, 1 / (1 + np.exp(-z))),
+        (losses.sigmoid_focal, 1 / (1 + np.exp(-z))),
+        (losses.poisson, np.exp(z)),
+        (losses.squared_error, z),
+        (losses.hinge, z),
+        (lambda outputs, targets: outputs[:, 0], z),
+    ):
+        np.testing.assert_allclose(losses.predictions(loss, z), expected, rtol=1e-6)
+    of_heads = losses.PerHead({"kind": smooth, "size": losses.squared_error})
+    found = losses.predictions(of_heads, {"kind": z, "size": 2 * z})
+    np.testing.assert_allclose(found["kind"], p, rtol=1e-6)
+    np.testing.assert_array_equal(found["size"], 2 * z)
