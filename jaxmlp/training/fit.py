@@ -76,7 +76,7 @@ def fit(
         watch: whether to record in the history how training itself is doing: learning rate, gradient norm, size of the
             updates, dead and saturated units (``training.watch`` defines them), measured after an epoch on one batch.
             A whole number is the epochs from one measurement to the next, with NaN between; True measures after
-            every epoch, or where epochs are short after the first and then once in 200 steps, which takes less than 5
+            every epoch, or where epochs are short after the first and then once in 200 steps, which takes a few
             percent of the time.
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         chunk: epochs from one look of the host to the next; chosen by time unless given.
