@@ -77,15 +77,17 @@ def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit():
     )
 
 
-def test_folds_of_unequal_size_are_filled_with_rows_that_do_not_count():
-    validated = sweeps.cross_validate(RECIPE, (X, Y), folds=4, scaler=None, key=KEY, **OPTIONS)
+@pytest.mark.parametrize("weight", [None, W], ids=["alike", "weighted"])
+def test_folds_of_unequal_size_are_filled_with_rows_that_do_not_count(weight):
+    validated = sweeps.cross_validate(RECIPE, (X, Y, weight), folds=4, scaler=None, key=KEY, **OPTIONS)
+    weight = np.ones(41) if weight is None else weight
     (fold_of_row,) = validated.fold_of_row
     assert np.bincount(fold_of_row).tolist() == [11, 10, 10, 10]
     rows = np.append(np.flatnonzero(fold_of_row != 0), 0)
-    weight = np.append(np.ones(30), 0)
+    filled = np.append(weight[rows[:-1]], 0)
     outside = fold_of_row == 0
     alone = training.fit(
-        RECIPE, (X[rows], Y[rows], weight), validation=(X[outside], Y[outside], np.ones(11)),
+        RECIPE, (X[rows], Y[rows], filled), validation=(X[outside], Y[outside], weight[outside]),
         key=jax.random.fold_in(KEY, 0), **OPTIONS,
     )  # fmt: skip
     assert by_value(validated.runs.member(0).state) == by_value(alone.state)

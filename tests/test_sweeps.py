@@ -62,7 +62,7 @@ def runs():
 
 def test_a_member_is_the_run_of_its_setting_and_seed_to_the_bit(runs):
     assert len(runs) == 9
-    for i in (0, 4, 8):
+    for i in (0, 5, 7):
         alone = training.fit(recipe, DATA, hyper=RATES[i // 3], key=jax.random.fold_in(KEY, i % 3), **OPTIONS)
         assert_equal_to_the_bit(runs.member(i), alone)
     assert runs.setting.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]

@@ -35,7 +35,7 @@ QUANTITIES = ("learning_rate", "gradient_norm", "update_ratio", "dead", "saturat
 
 STEPS_APART = 200
 """Steps from one measurement to the next, at least, where that is left open. A measurement takes as long as two or
-three steps, and as up to eight of a small net, whose steps are one kernel; all in all it has taken 1 to 7 % of the time."""
+three steps, and as up to eight of a small net, whose steps are one kernel; in all it has taken 1 to 7 % of the time."""
 
 SATURATED = 0.05
 """The share of the steepest slope below which an activation counts as saturated."""
