@@ -6,6 +6,9 @@ of the time is saved. ``XLA_FLAGS=--xla_backend_optimization_level=2 pytest`` ru
 """
 
 import os
+import signal
+import threading
+import time
 
 FLAGS = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")  # of two the last holds
 os.environ["XLA_FLAGS"] = FLAGS + " --xla_force_host_platform_device_count=8"
@@ -44,6 +47,38 @@ def compiled_as_for_users():
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XLA_FLAGS", "")
         yield
+
+
+@pytest.fixture
+def usual_ctrl_c():
+    """Let Python's own handler stand: in the background of a shell script SIGINT is ignored from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def ctrl_c(usual_ctrl_c):
+    """Give a function that presses Ctrl-C half a second after somebody listens, be it after a long compilation."""
+    threads, over = [], threading.Event()
+
+    def press():
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            if over.wait(0.01):
+                return
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def start():
+        threads.append(threading.Thread(target=press))
+        threads[-1].start()
+
+    yield start
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Compilations:

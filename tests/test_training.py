@@ -1,9 +1,7 @@
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import jax
@@ -458,14 +456,7 @@ class TestDivergence:
 
 
 class TestTheHost:
-    @pytest.fixture(autouse=True)
-    def python_s_own_handler(self):
-        """In the background of a shell script SIGINT is ignored from the start."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-        signal.signal(signal.SIGINT, before)
-
-    def test_an_ignored_ctrl_c_stays_ignored(self):
+    def test_an_ignored_ctrl_c_stays_ignored(self, usual_ctrl_c):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with host.interruptible() as interrupted:
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -495,24 +486,15 @@ class TestTheHost:
         with pytest.raises(TypeError, match=r"callback is 'log\.csv'; give a function of"):
             fit(RECIPE, TRAIN, epochs=1, batch_size=7, key=KEY, callback="log.csv")
 
-    def test_ctrl_c_returns_the_run_so_far(self):
-        before = signal.getsignal(signal.SIGINT)
-
-        def press_when_listening():
-            while signal.getsignal(signal.SIGINT) is before:
-                time.sleep(0.01)
-            time.sleep(0.5)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        threading.Thread(target=press_when_listening).start()
+    def test_ctrl_c_returns_the_run_so_far(self, ctrl_c):
+        ctrl_c()
         run = fit(RECIPE, TRAIN, epochs=1_000_000, batch_size=7, key=KEY, chunk=100)
         assert run.stop_reason is StopReason.INTERRUPTED
         assert 0 < run.epochs < 1_000_000
         assert len(run.history["train/loss"]) == run.epochs
         assert np.isfinite(run.history["train/loss"]).all()
-        assert signal.getsignal(signal.SIGINT) is before
 
-    def test_the_second_ctrl_c_is_python_s(self):
+    def test_the_second_ctrl_c_is_python_s(self, usual_ctrl_c):
         with host.interruptible() as interrupted:
             signal.raise_signal(signal.SIGINT)
             assert interrupted.is_set()
