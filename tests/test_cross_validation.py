@@ -1,5 +1,7 @@
 """Folds: against scikit-learn's, and against loops over fits that were written out."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxmlp import data, losses, metrics, optimizers, sweeps, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.sweeps import folds as cutting
+from jaxmlp.sweeps import members as crew
 
 pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
 KEY = jax.random.key(2)
@@ -179,8 +182,71 @@ def test_nested_selection_tries_the_choice_on_rows_that_had_no_part_in_it():
         ({"groups": np.array([0] * 20 + [1] * 21)}, "folds is 5, but there are 2 groups; give at most 2"),
         ({"stratify": Y, "groups": Y}, "stratify and groups are both given"),
         ({"repeats": 0}, "repeats is 0; give a whole number of at least 1"),
+        ({"stratify": X[:, 0]}, "has 1 rows, so that some fold would lack it; give labels that several rows share, or"),
     ],
 )
 def test_folds_that_cannot_be_get_a_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         sweeps.cross_validate(RECIPE, (X, Y), key=KEY, **(OPTIONS | options))
+
+
+@pytest.mark.parametrize("scaler", ["standard", data.StandardScaler.fit(X)])
+def test_a_scaler_that_is_no_class_gets_a_sentence(scaler):
+    with pytest.raises(TypeError, match=r"scaler is .*; give a class such as data.StandardScaler, or None"):
+        sweeps.cross_validate(RECIPE, (X, Y), scaler=scaler, key=KEY, **OPTIONS)
+
+
+def test_a_fold_without_weight_gets_a_sentence():
+    weight = np.zeros(41)
+    weight[7] = 1
+    with pytest.raises(ValueError, match=r"weight is 0 for all rows that (are held out|train) in fold 0; give fewer"):
+        sweeps.cross_validate(RECIPE, (X, Y, weight), folds=2, key=KEY, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "sentence"),
+    [
+        (X, TypeError, "training data is a ndarray; give a tuple"),
+        ((X, Y[:30]), ValueError, "x has 41 rows and y has 30; give as many rows in each"),
+        ((X, Y, W[:7]), ValueError, "x has 41 rows and weight has 7; give as many rows in each"),
+        ((X, {"a": Y[:30]}), ValueError, "x has 41 rows and y has 30; give as many rows in each"),
+    ],
+)
+def test_nested_selection_of_bad_rows_gets_a_sentence(rows, error, sentence):
+    with pytest.raises(error, match=sentence):
+        sweeps.nested(recipe, rows, hyper=RATES, key=KEY, **OPTIONS)
+
+
+def test_nested_selection_goes_on_after_ctrl_c(tmp_path, monkeypatch):
+    """Ctrl-C within the second outer fold: the first is read and not run again, and the result is the same."""
+    options = {"hyper": RATES, "outer": 2, "folds": 2, "key": KEY, "epochs": 3, "batch_size": 6}
+    whole = sweeps.nested(recipe, (X.tolist(), Y.tolist()), **options)
+    nesting, ran = sys.modules["jaxmlp.sweeps.nested"], []
+    validate = nesting.cross_validate
+
+    def interrupted(*rows, **of):
+        ran.append(of["save"].name)
+        if len(ran) == 2:
+            monkeypatch.setattr(crew, "run_all", lambda slices, until, pressed, *more: pressed.set())
+        return validate(*rows, **of)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nesting, "cross_validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sweeps.nested(recipe, (X, Y), save=tmp_path, **options)
+    monkeypatch.undo()
+    assert ran == ["outer_0", "outer_1"]
+    resumed = sweeps.nested(recipe, (X, Y), save=tmp_path, resume=True, **options)
+    assert resumed.settings == whole.settings
+    np.testing.assert_array_equal(resumed.scores["loss"], whole.scores["loss"])
+    np.testing.assert_array_equal(resumed.out_of_fold, whole.out_of_fold)
+
+
+def test_saved_folds_go_on_to_the_bit_and_other_folds_are_refused(tmp_path):
+    options = {"hyper": RATES, "folds": 3, "key": KEY, "batch_size": 6}
+    whole = sweeps.cross_validate(recipe, (X, Y), epochs=4, **options)
+    sweeps.cross_validate(recipe, (X, Y), epochs=2, save=tmp_path, **options)
+    resumed = sweeps.cross_validate(recipe, (X, Y), epochs=4, save=tmp_path, resume=True, **options)
+    assert by_value(resumed.runs.states) == by_value(whole.runs.states)
+    with pytest.raises(ValueError, match="the folds or their scaler are others than those of the saved sweep; give"):
+        sweeps.cross_validate(recipe, (X, Y), epochs=4, save=tmp_path, resume=True, stratify=Y, **options)

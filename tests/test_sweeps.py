@@ -145,7 +145,8 @@ def test_side_by_side_a_slice_is_as_large_as_the_memory_allows(monkeypatch):
     assert everyone.at_once == 60
     found = []
     for device.limit in (200_000, 400_000, 1):
-        runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=20, key=KEY, **options)
+        with pytest.warns(UserWarning, match="60 members of .* do not fit into the .* bytes of the device; they are"):
+            runs = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=20, key=KEY, **options)
         found.append(runs.groups[0].at_once)
         assert len(runs) == 60
     small, large, least = found
@@ -212,14 +213,26 @@ def test_a_saved_sweep_goes_on_to_the_bit(runs, tmp_path):
     resumed = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
     assert by_value(resumed.states) == by_value(runs.states)
     other = sweeps.grid(learning_rate=[0.003, 0.03, 0.1])
-    with pytest.raises(ValueError, match="holds a sweep with another hyper in the sweep; give what it began with"):
+    with pytest.raises(ValueError, match="hyper has other settings than the saved sweep, or seeds"):
         sweeps.sweep(recipe, DATA, hyper=other, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
-    with pytest.raises(ValueError, match="another key in the sweep"):
+    with pytest.raises(ValueError, match="key is another than that of the saved sweep; give those that"):
         sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=jax.random.key(6), save=tmp_path, resume=True, **OPTIONS)
     with pytest.raises(ValueError, match="epochs is 3, but the saved sweep has run 6"):
         sweeps.sweep(
             recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **(OPTIONS | {"epochs": 3})
         )
+    with pytest.raises(ValueError, match="params are others than those of the saved sweep"):
+        sweeps.sweep(
+            recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, params=resumed.member(0).params,
+            **OPTIONS,
+        )  # fmt: skip
+
+    def another(hyper):
+        net = MLP((4, 8, 3), activation="tanh")
+        return training.Recipe(net, optimizers.adam(hyper["learning_rate"]), losses.softmax_cross_entropy)
+
+    with pytest.warns(RuntimeWarning, match="saved with another recipe: a step computed something else; it goes on"):
+        sweeps.sweep(another, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
 
 
 def test_it_is_saved_while_it_runs(runs, tmp_path, monkeypatch):
@@ -371,6 +384,44 @@ def test_halving_leaves_the_survivors_curves_unchanged():
     assert reasons == {StopReason.DROPPED}
     final = next(i for i in range(14) if i // 2 in last)
     assert by_value(halved.runs.member(final).state) == by_value(whole.member(final).state)
+
+
+def test_interrupted_halving_goes_on_to_the_bit(tmp_path, monkeypatch):
+    options = {"seeds": 2, "key": KEY, "first": 1, "factor": 2.0} | OPTIONS | {"epochs": 4}
+    whole = sweeps.halving(recipe, DATA, **options)
+    assert [len(rung.settings) for rung in whole.rungs] == [7, 4, 2]
+    run_all, calls = crew.run_all, []
+
+    def pressed_at_the_second(slices, until, interrupted, *more):
+        calls.append((until, sum(part.filled for part in slices), len(slices)))
+        if until == 2:
+            run_all(slices[:1], until, interrupted, *more)
+            interrupted.set()
+        else:
+            run_all(slices, until, interrupted, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crew, "run_all", pressed_at_the_second)
+        partial = sweeps.halving(recipe, DATA, save=tmp_path, **options)
+    assert [of[:2] for of in calls] == [(1, 14), (2, 8)]
+    assert partial.rungs == whole.rungs[:2]
+    reasons = np.array([reason.name for reason in partial.runs.stop_reason]).reshape(7, 2)
+    kept = list(partial.rungs[1].settings)
+    assert set(reasons[kept].ravel()) == {"INTERRUPTED"}
+    assert set(np.delete(reasons, kept, axis=0).ravel()) == {"DROPPED"}
+    resumed = sweeps.halving(recipe, DATA, save=tmp_path, resume=True, **options)
+    assert resumed.rungs == whole.rungs
+    assert resumed.runs.stop_reason == whole.runs.stop_reason
+    assert by_value(resumed.runs.states) == by_value(whole.runs.states)
+
+
+def test_the_last_rungs_of_halving_keep_all_cores_busy(monkeypatch):
+    monkeypatch.setattr(crew, "workers", lambda: 2)
+    slices, run_all = [], crew.run_all
+    monkeypatch.setattr(crew, "run_all", lambda of, *more: slices.append([p.filled for p in of]) or run_all(of, *more))
+    hyper = sweeps.grid(learning_rate=np.geomspace(0.001, 0.1, 64).tolist())
+    sweeps.halving(recipe, DATA, hyper=hyper, seeds=2, key=KEY, factor=8, **(OPTIONS | {"epochs": 16}))
+    assert [(sum(filled), max(filled), len(filled)) for filled in slices] == [(128, 4, 32), (16, 4, 4), (2, 1, 2)]
 
 
 def test_the_range_test_finds_where_the_loss_falls_and_where_it_breaks():

@@ -1,6 +1,7 @@
 """Cross-validation: every row is held out once, and folds are members like seeds and settings (Stone 1974)."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,6 +74,9 @@ class CrossValidation:
         Returns:
             Predictions of shape (rows, outputs), or a mapping of them by head; for losses of answers probabilities.
 
+        Raises:
+            ValueError: no such setting.
+
         Example:
             >>> validated.out_of_fold().shape
             (40, 1)
@@ -80,6 +84,8 @@ class CrossValidation:
         if setting is None:
             setting = self.runs.settings.index(self.runs.best().hyper)
         setting = checks.whole_number("setting", setting, 0)
+        if setting >= len(self.runs.settings):
+            raise ValueError(f"setting is {setting}, but there are {len(self.runs.settings)}, counted from 0")
         members = np.flatnonzero(self.runs.setting == setting).reshape(len(self.fold_of_row), self.folds, self.seeds)
         x, repeats = self.runs.groups[0].shared.inputs.train.x, []
         for of_repeat, fold_of_row in zip(members, self.fold_of_row, strict=True):
@@ -158,6 +164,8 @@ def cross_validate(
     exact: bool = False,
     at_once: int | None = None,
     progress: bool = True,
+    save: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> CrossValidation:
     """Train every setting on all folds but one, and validate on that one, for each fold in turn: as one program.
 
@@ -183,13 +191,16 @@ def cross_validate(
         exact: as for ``sweep``.
         at_once: as for ``sweep``.
         progress: as for ``sweep``.
+        save: as for ``sweep``.
+        resume: as for ``sweep``.
 
     Returns:
-        The ``CrossValidation``.
+        The ``CrossValidation``. Ctrl-C ends it as it does a ``sweep``.
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: fewer rows, groups or rows of a class than folds; what ``sweep`` refuses.
+        ValueError: fewer rows, groups or rows of a class than folds; a fold whose rows all weigh 0; what ``sweep``
+            refuses.
 
     Example:
         >>> from jaxmlp import losses, optimizers, training
@@ -201,7 +212,9 @@ def cross_validate(
         ((1, 1, 4, 1), (40, 1), True)
     """
     checks.random_key("key", key)
-    _refuse_lost_digits(checks.array("x", data[0]))
+    _refuse_lost_digits(checks.array("x", training.parts_of("", data)[0]))
+    if scaler is not None and not (callable(scaler) and hasattr(scaler, "fit") and hasattr(scaler, "apply")):
+        raise TypeError(f"scaler is {scaler!r}; give a class such as data.StandardScaler, or None")
     repeats, seeds = checks.whole_number("repeats", repeats, 1), checks.whole_number("seeds", seeds, 1)
     found: list[NDArray[Any]] = []
 
@@ -214,6 +227,7 @@ def cross_validate(
                 for repeat in range(repeats)
             )
         masks = [fold_of_row == fold for fold_of_row in found for fold in range(folds)]
+        _refuse_weightless(masks, train.weight)
         scalers = [scaler.fit(np.asarray(train.x)[~mask]) for mask in masks] if scaler is not None else []
         cut_up = Folds(
             train=parts([np.flatnonzero(~mask) for mask in masks]),
@@ -233,7 +247,8 @@ def cross_validate(
         class_weight=class_weight, evaluate_every=evaluate_every,
     )  # fmt: skip
     plan = plan._replace(seeds=seeds * folds * repeats)
-    return CrossValidation(carried_out(plan, epochs, progress=progress), np.stack(found), seeds)
+    runs = carried_out(plan, epochs, progress=progress, save=save, resume=resume)
+    return CrossValidation(runs, np.stack(found), seeds)
 
 
 LEAST_SPREAD = 1e-4
@@ -246,6 +261,13 @@ CUT = 2**31 - 3
 def _mean(each: Sequence[Outputs]) -> Outputs:
     mean: Outputs = jax.tree.map(lambda *parts: jnp.mean(jnp.stack(parts), axis=0), *each)
     return mean
+
+
+def _refuse_weightless(masks: Sequence[NDArray[Any]], weight: Any) -> None:
+    for i, mask in enumerate(masks):
+        for what, rows in (("are held out in", mask), ("train in", ~mask)):
+            if weight is not None and not np.asarray(weight)[rows].any():
+                raise ValueError(f"weight is 0 for all rows that {what} fold {i}; give fewer folds, or stratify")
 
 
 def _refuse_lost_digits(x: Any) -> None:

@@ -96,13 +96,13 @@ def assign(n: int, folds: int, *, key: Key, stratify: Any = None, groups: Any = 
     found, counts = np.unique(labels, return_counts=True)
     if counts.min() < folds:
         label = found[counts.argmin()]
+        some = f"at most {counts.min()} folds" if counts.min() > 1 else "labels that several rows share"
         raise ValueError(
-            f"folds is {folds}, but class {label} has {counts.min()} rows, so that some fold would lack it; give at "
-            f"most {counts.min()} folds, or stratify=None"
+            f"folds is {folds}, but class {label} has {counts.min()} rows, so that some fold would lack it; give "
+            f"{some}, or stratify=None"
         )
-    fold[sorted_rows] = (
-        np.arange(n) % folds
-    )  # row after row of one label, so that none is more than a row off its share
+    # Row after row of one label, so that none is more than a row off its share.
+    fold[sorted_rows] = np.arange(n) % folds
     return fold
 
 

@@ -1,5 +1,9 @@
 """Halving: many settings for a few epochs, the better ones for more (Jamieson and Talwalkar 2016)."""
 
+import dataclasses
+import functools
+import math
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +15,7 @@ import numpy as np
 from jaxmlp import checks, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
+from jaxmlp.sweeps import saving
 from jaxmlp.sweeps.layout import laid_out
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import Setting
@@ -62,11 +67,14 @@ def halving(
     exact: bool = False,
     at_once: int | None = None,
     progress: bool = True,
+    save: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Halving:
     """Run all settings for a few epochs, keep the best third of them for three times as many, and so on.
 
-    A setting is judged by the mean over its seeds of the best they have come to. Whoever stays is run on from where it
-    stands, and its curve is the one that it has in a ``sweep``: others that leave change nothing of it.
+    A setting is judged by the mean over its seeds of the best they have come to; one of which a seed diverged comes
+    last. Whoever stays is run on from where it stands, and its curve is the one that it has in a ``sweep``: others that
+    leave change nothing of it.
 
     Args:
         recipe: what is trained, and how; or a function from a setting to it.
@@ -86,6 +94,8 @@ def halving(
         exact: as for ``sweep``.
         at_once: as for ``sweep``.
         progress: as for ``sweep``.
+        save: as for ``sweep``.
+        resume: as for ``sweep``; at the rung where it was.
 
     Returns:
         All runs, and the rungs. Ctrl-C ends it at the rung where it is.
@@ -114,32 +124,54 @@ def halving(
         validation=validation, params=params, early_stopping=early_stopping, metrics=metrics,
         class_weight=class_weight,
     )  # fmt: skip
+    until = _epochs_of_rungs(first, epochs, float(factor))
+    last = functools.reduce(lambda count, _: _staying(count, factor), until[1:], len(plan.settings))
+    rungs = [Rung(until[0], tuple(range(len(plan.settings))))]
+
     began = time.perf_counter()
     slices = [crew.slices_of(group) for group in plan.groups]
     crew.compile_all([part for of_group in slices for part in of_group])
-    compile_seconds, began = time.perf_counter() - began, time.perf_counter()
     states = [crew.state_of(of_group) for of_group in slices]
-    kept, rungs = list(range(len(plan.settings))), []
-    until = _epochs_of_rungs(first, epochs, float(factor))
-    total = sum(len(group.places) for group in plan.groups) * until[0]
+    compile_seconds, began = time.perf_counter() - began, time.perf_counter()
+
+    rows: list[Any] = [[] for _ in plan.groups]
+    running: list[list[crew.Slice]] = [[] for _ in plan.groups]
+
+    def standing() -> list[RunState]:
+        return [_put_back(*of_group) for of_group in zip(states, rows, running, strict=True)]
+
+    saver = saving.Saver(save, plan.groups, standing, resume, rungs=rungs)
+    if resume and save is not None and (found := saving.resumed(save, plan.groups, slices)):
+        states, about = found
+        rungs[:] = [Rung(epoch, tuple(kept)) for epoch, kept in about["rungs"]]
     with training.interruptible() as interrupted:
-        for i, epoch in enumerate(until):
+        while True:
+            epoch, kept = rungs[-1]
             rows = [np.flatnonzero(np.isin(group.places // plan.seeds, kept)) for group in plan.groups]
+            groups = [
+                group if at_once else _suited(group, len(of_group), last * plan.seeds)
+                for group, of_group in zip(plan.groups, rows, strict=True)
+            ]
+            running = [
+                crew.regrouped(group, state, of_group) if len(of_group) else []
+                for group, state, of_group in zip(groups, states, rows, strict=True)
+            ]
+            everyone = [part for of_group in running for part in of_group]
+            total = sum(int((epoch - state.epoch[at]).sum()) for state, at in zip(states, rows, strict=True))
             with training.progress_bar(progress, total, "epoch") as show:
-                running = [_some(group, state, of) for group, state, of in zip(plan.groups, states, rows, strict=True)]
-                run_with_bar([part for of_group in running for part in of_group], epoch, interrupted, show)
-            states = [_put_back(*three) for three in zip(states, rows, running, strict=True)]
-            rungs.append(Rung(epoch, tuple(kept)))
-            if interrupted.is_set() or i + 1 == len(until):
+                run_with_bar(everyone, epoch, interrupted, show, saver.now_and_then)
+            states = standing()
+            if interrupted.is_set() or epoch >= until[-1]:
                 break
             costs = _costs(plan.groups, states, len(plan.settings), plan.seeds)
-            stay = max(1, int(np.ceil(len(kept) / factor)))
-            kept = sorted(sorted(kept, key=lambda place: costs[place])[:stay])
-            total = stay * plan.seeds * (until[i + 1] - epoch)
+            better = sorted(kept, key=lambda place: costs[place])[: _staying(len(kept), factor)]
+            rungs.append(Rung(next(end for end in until if end > epoch), tuple(sorted(better))))
+            saver.now_and_then()
+    saver.save()
     after = [crew.regrouped(group, state) for group, state in zip(plan.groups, states, strict=True)]
-    reason = training.StopReason.INTERRUPTED if interrupted.is_set() else training.StopReason.DROPPED
+    dropped = set(range(len(plan.settings))) - set(rungs[-1].settings)
     run_seconds = time.perf_counter() - began
-    runs = laid_out(plan.settings, plan.seeds, plan.groups, after, compile_seconds, run_seconds, reason)
+    runs = laid_out(plan.settings, plan.seeds, plan.groups, after, compile_seconds, run_seconds, dropped)
     return Halving(runs, tuple(rungs))
 
 
@@ -151,9 +183,21 @@ def _epochs_of_rungs(first: int, epochs: int, factor: float) -> list[int]:
     return [*rungs, epochs]
 
 
-def _some(group: crew.Group, state: RunState, rows: Any) -> list[crew.Slice]:
-    """Return slices of some of a group's members, of the size that is compiled already."""
-    return crew.regrouped(group, state, rows) if len(rows) else []
+def _staying(settings: int, factor: Scalar) -> int:
+    return max(1, math.ceil(settings / float(factor)))
+
+
+def _suited(group: crew.Group, members: int, last: int) -> crew.Group:
+    """Return a group whose slices suit so many of its members.
+
+    Computed side by side, they are as wide as there are members. One after another they are as wide as they have been,
+    which is compiled already, while there are enough for all cores; then so narrow that the last members are.
+    """
+    if not group.mapped:
+        return dataclasses.replace(group, at_once=min(group.at_once, members) or 1)
+    if members >= 2 * crew.workers() * group.at_once:
+        return group
+    return dataclasses.replace(group, at_once=min(group.at_once, max(1, last // crew.workers())))
 
 
 def _put_back(state: RunState, rows: Any, running: list[crew.Slice]) -> RunState:

@@ -1,7 +1,7 @@
 """Laying out: from where all members stand to the record of the sweep."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ def laid_out(
     slices: Sequence[Sequence[Slice]],
     compile_seconds: float,
     run_seconds: float,
-    unfinished: StopReason = StopReason.INTERRUPTED,
+    dropped: Container[int] = (),
 ) -> Sweep:
-    """Lay out where the members of all groups stand."""
+    """Lay out where the members of all groups stand; settings that were dropped are given by their places."""
     states = [crew.state_of(of_group) for of_group in slices]
     places = np.concatenate([group.places for group in groups])
     back = np.argsort(places)
@@ -39,6 +39,14 @@ def laid_out(
         for group, state in zip(groups, states, strict=True)
     )
     names = dict.fromkeys(itertools.chain.from_iterable(of_groups))
+
+    def ended(place: int) -> StopReason:
+        if epochs[place] == groups[0].program.epochs:
+            unstopped = StopReason.COMPLETE
+        else:
+            unstopped = StopReason.DROPPED if place // seeds in dropped else StopReason.INTERRUPTED
+        return training.reason(stop[place], unstopped)
+
     none = np.full((1, groups[0].program.epochs), np.nan)
     return Sweep(
         settings=tuple(settings),
@@ -51,10 +59,7 @@ def laid_out(
         },
         epochs=epochs,
         best_epoch=gathered(lambda state: state.best_epoch),
-        stop_reason=tuple(
-            training.reason(code, StopReason.COMPLETE if ran == groups[0].program.epochs else unfinished)
-            for code, ran in zip(stop, epochs, strict=True)
-        ),
+        stop_reason=tuple(ended(place) for place in range(len(places))),
         wasted=_wasted(groups, slices),
         compile_seconds=compile_seconds,
         run_seconds=run_seconds,

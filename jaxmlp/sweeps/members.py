@@ -13,6 +13,7 @@ import math
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -230,7 +231,14 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
     one = (program, mapped, shared, take(members, np.arange(1)), _stacked(state), 1)
     size = _compiled_advance(**group.options).lower(*one).compile().memory_analysis()
     per_member = size.temp_size_in_bytes + size.output_size_in_bytes + size.argument_size_in_bytes
-    return int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
+    fitting = int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
+    if fitting < count:
+        warnings.warn(
+            f"{count} members of {per_member:,} bytes each do not fit into the {limit:,} bytes of the device; they are "
+            f"computed in slices of {fitting}, one slice after another",
+            stacklevel=4,
+        )
+    return fitting
 
 
 def _stacked(state: Any) -> Any:

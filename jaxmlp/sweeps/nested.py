@@ -1,18 +1,20 @@
 """Nested selection: how good a setting is that was chosen by cross-validation."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp import checks
+from jaxmlp import checks, training
 from jaxmlp.sweeps.cross_validation import CUT, cross_validate
 from jaxmlp.sweeps.folds import assign, in_order
 from jaxmlp.sweeps.settings import Setting
 from jaxmlp.sweeps.sweep import Hyper
-from jaxmlp.training import AnyRecipe
+from jaxmlp.training import AnyRecipe, StopReason
 from jaxmlp.types import Key, Metric, Outputs
 
 
@@ -44,6 +46,7 @@ def nested(
     groups: Any = None,
     metrics: Mapping[str, Metric] | None = None,
     key: Key,
+    save: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Nested:
     """Say how good a setting is that was chosen by cross-validation, on rows that had no part in the choice.
@@ -61,14 +64,17 @@ def nested(
         groups: labels of shape (rows,), as for ``cross_validate``.
         metrics: what to compute besides the loss, by name.
         key: a random key.
+        save: a folder in which each outer fold has a folder of its own, as for ``cross_validate``.
         **options: all else that ``cross_validate`` takes.
 
     Returns:
-        The scores by name, and what was chosen.
+        The scores by name, and what was chosen. Ctrl-C ends it without any; with ``save`` nothing is lost, and
+        ``resume=True`` goes on.
 
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: what ``cross_validate`` refuses.
+        KeyboardInterrupt: Ctrl-C was pressed.
 
     Example:
         >>> from jaxmlp import losses, optimizers, training
@@ -84,7 +90,8 @@ def nested(
         ((3,), {0.01})
     """
     checks.random_key("key", key)
-    x = checks.array("x", data[0])
+    outer, rows = checks.whole_number("outer", outer, 2), _rows(data)
+    x = rows[0]
     cut = jax.random.fold_in(key, CUT)
     fold_of_row = assign(len(x), outer, key=cut, stratify=stratify, groups=groups)
     scores: dict[str, list[float]] = {}
@@ -94,18 +101,21 @@ def nested(
         inside = np.flatnonzero(fold_of_row != fold)
         validated = cross_validate(
             recipe,
-            tuple(_rows(part, inside) for part in data),
+            _taken(rows, inside),
             hyper=hyper,
             folds=folds,
             stratify=None if stratify is None else np.asarray(stratify)[inside],
             groups=None if groups is None else np.asarray(groups)[inside],
             metrics=metrics,
             key=jax.random.fold_in(key, fold),
+            save=None if save is None else Path(save) / f"outer_{fold}",
             **options,
         )
+        if StopReason.INTERRUPTED in validated.runs.stop_reason:
+            raise KeyboardInterrupt
         best = validated.runs.best()
         settings.append(best.hyper)
-        each = [validated.score(member, tuple(_rows(part, outside) for part in data)) for member in best.members]
+        each = [validated.score(member, _taken(rows, outside)) for member in best.members]
         for name in each[0]:
             scores.setdefault(name, []).append(float(np.mean([of_member[name] for of_member in each])))
         predicted.append(validated.predicted(best.members, checks.to_floats("x", x[outside])))
@@ -117,5 +127,19 @@ def nested(
     )
 
 
-def _rows(part: Any, rows: NDArray[Any]) -> Any:
-    return None if part is None else jax.tree.map(lambda array: checks.array("data", array)[rows], part)
+def _rows(data: Any) -> tuple[Any, ...]:
+    """Return x, y and weight as arrays that can be cut."""
+    x, *others = training.parts_of("", data)
+    rows: list[Any] = [checks.array("x", x)]
+    for name, part in zip(("y", "weight"), others, strict=True):
+        heads = part if isinstance(part, Mapping) else {None: part}
+        arrays = {head: checks.array(name, of) for head, of in heads.items() if of is not None}
+        for array in arrays.values():
+            checks.same_rows(x=rows[0], **{name: array})
+        rows.append(arrays if isinstance(part, Mapping) else arrays.get(None))
+    return tuple(rows)
+
+
+def _taken(rows: tuple[Any, ...], at: NDArray[Any]) -> tuple[Any, ...]:
+    taken: tuple[Any, ...] = jax.tree.map(lambda array: array[at], rows)
+    return taken

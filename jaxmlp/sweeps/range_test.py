@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jaxmlp import checks, training
 from jaxmlp import data as order_of
 from jaxmlp.sweeps.settings import Setting, checked, numbers_of
-from jaxmlp.sweeps.sweep import with_structure
+from jaxmlp.sweeps.sweep import read_by, with_structure
 from jaxmlp.training import AnyRecipe, Program
 from jaxmlp.types import Batch, Key, Scalar
 
@@ -78,7 +78,7 @@ def lr_range_test(
 
     Raises:
         TypeError: ``recipe`` is no function.
-        ValueError: a number out of its range; a loss that never falls.
+        ValueError: a number out of its range; a recipe that never reads the rate; a loss that never falls.
 
     Example:
         >>> from jaxmlp import losses, optimizers
@@ -101,6 +101,8 @@ def lr_range_test(
     of_numbers = functools.partial(with_structure, recipe, structure)
     floats = {name: value for name, value in setting.items() if name not in structure}
     program, inputs, _ = training.prepare(of_numbers, data, epochs=1, batch_size=batch_size, key=key, hyper=floats)
+    if "learning_rate" not in read_by(recipe, setting, inputs):
+        raise ValueError("recipe never reads 'learning_rate'; give its optimizer hyper['learning_rate']")
     rates = np.geomspace(float(low), float(high), steps)
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(seeds))
     raw = np.asarray(_losses(program, keys, inputs.train, inputs.hyper, jnp.asarray(rates, float)), float)

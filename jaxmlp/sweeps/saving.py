@@ -4,34 +4,44 @@ import functools
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxmlp import archive, training
-from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps.members import Group, Slice
 from jaxmlp.training import RunState
 
 KEEP = 2
 """How many files are kept; a damaged one is passed over when they are read."""
 
+WHAT = {
+    **{name: sentence.replace("saved run", "saved sweep") for name, sentence in training.WHAT.items()},
+    "hyper": "hyper has other settings than the saved sweep, or seeds is another number",
+    "folds": "the folds or their scaler are others than those of the saved sweep",
+    "params": "params are others than those of the saved sweep",
+}
+"""What must be as it was when the sweep was saved, and what is said if it is not."""
+
 
 class Saver:
-    """Writes where all members stand into a folder; into none if there is no folder."""
+    """Writes where all members stand into a folder, and what else there is to say; into none if there is no folder."""
 
     def __init__(
         self,
         folder: str | os.PathLike[str] | None,
         groups: Sequence[Group],
-        slices: Sequence[Sequence[Slice]],
+        states: Callable[[], Sequence[RunState]],
         resume: bool,
+        **also: Any,
     ) -> None:
+        if resume and folder is None:
+            raise ValueError("resume is True, but save is None; give the folder to go on from as save")
         self._folder = folder
-        self._slices = slices
-        self._about = described(groups) if folder is not None else {}
+        self._states = states
+        self._about = described(groups) | also if folder is not None else {}
         self._saved = time.perf_counter()
         if folder is not None and not resume:
             if archive.numbers(folder):
@@ -46,31 +56,35 @@ class Saver:
     def save(self) -> None:
         """Save."""
         if self._folder is not None:
-            states = [crew.state_of(of_group) for of_group in self._slices]
+            states = self._states()
             epochs = sum(int(state.epoch.sum()) for state in states)
-            archive.write_next(self._folder, epochs, archive.flatten(states), self._about, KEEP)
+            archive.write_next(self._folder, epochs, archive.flatten(list(states)), self._about, KEEP)
         self._saved = time.perf_counter()
 
 
 def resumed(
     folder: str | os.PathLike[str], groups: Sequence[Group], slices: Sequence[Sequence[Slice]]
-) -> list[list[Slice]]:
-    """Return slices that stand where a saved sweep ended; as they are if nothing has been saved.
+) -> tuple[list[RunState], dict[str, Any]] | None:
+    """Return where the members of each group stood when they were saved, and what else the file says.
+
+    None if nothing has been saved.
 
     Raises:
         archive.ArchiveError: the files are damaged.
         ValueError: they are of another sweep.
     """
     if not archive.numbers(folder):
-        return [list(of_group) for of_group in slices]
+        return None
     _, arrays, about = archive.read_latest(folder)
     if "groups" not in about:
         raise ValueError(f"{folder} holds a single run and no sweep; give the folder of a sweep")
-    for i, (was, now) in enumerate(zip(about.get("groups", ()), described(groups)["groups"], strict=False)):
-        for name in now:
-            if name not in ("epochs", "jax") and was.get(name) != now[name]:
-                what = f"group {i} of the sweep" if len(groups) > 1 else "the sweep"
-                raise ValueError(f"{folder} holds a sweep with another {name} in {what}; give what it began with")
+    for i, (was, now) in enumerate(zip(about["groups"], described(groups)["groups"], strict=False)):
+        of_group = f" (structure {i} of {len(groups)})" if len(groups) > 1 else ""
+        for name, sentence in WHAT.items():
+            if was.get(name) != now[name]:
+                said = sentence.format(now=now[name], saved=was.get(name))
+                raise ValueError(f"{said}{of_group}; give those that {folder} began with")
+        training.warn_of_changes(folder, was, now, stacklevel=4)
     if len(about["groups"]) != len(groups):
         raise ValueError(f"{folder} holds a sweep of {len(about['groups'])} structures, this one has {len(groups)}")
     states = archive.unflatten([_like(part, about["groups"][0]["epochs"]) for part in slices], arrays)
@@ -78,10 +92,7 @@ def resumed(
     if reached > epochs:
         raise ValueError(f"epochs is {epochs}, but the saved sweep has run {reached}; give those")
     fitted = functools.partial(training.fitted, epochs=epochs)
-    return [
-        crew.regrouped(group, state._replace(history=jax.tree.map(fitted, state.history)))
-        for group, state in zip(groups, states, strict=True)
-    ]
+    return [state._replace(history=jax.tree.map(fitted, state.history)) for state in states], about
 
 
 def described(groups: Sequence[Group]) -> dict[str, Any]:
@@ -90,8 +101,14 @@ def described(groups: Sequence[Group]) -> dict[str, Any]:
     for group in groups:
         inputs = group.shared.inputs._replace(keys=group.members.keys)
         about = training.describe(group.program, inputs)
-        others = (group.members.hyper, group.members.fold, group.shared.folds, group.shared.params, group.places)
-        of_groups.append(about | {"hyper": training.digest(others)})
+        of_groups.append(
+            about
+            | {
+                "hyper": training.digest((group.members.hyper, group.places)),
+                "folds": training.digest((group.members.fold, group.shared.folds)),
+                "params": training.digest(group.shared.params),
+            }
+        )
     described: dict[str, Any] = json.loads(json.dumps({"groups": of_groups}))
     return described
 

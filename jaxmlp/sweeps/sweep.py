@@ -95,6 +95,10 @@ def sweep(
         ValueError: what ``fit`` refuses; a hyperparameter that the recipe never reads, or that it makes structure of
             though it is a float.
 
+    Warns:
+        UserWarning: the members do not fit into the memory of the device together.
+        RuntimeWarning: what is in ``save`` was saved with another recipe, or under another version of JAX.
+
     Example:
         >>> from jaxmlp import losses, optimizers
         >>> from jaxmlp.mlp import MLP
@@ -113,8 +117,6 @@ def sweep(
         validation=validation, params=params, early_stopping=early_stopping, metrics=metrics,
         class_weight=class_weight, evaluate_every=evaluate_every, watch=watch,
     )  # fmt: skip
-    if resume and save is None:
-        raise ValueError("resume is True, but save is None; give the folder to go on from as save")
     return carried_out(plan, epochs, progress=progress, save=save, resume=resume)
 
 
@@ -172,7 +174,7 @@ def planned(
         if callable(recipe):
             for i in places[1:]:
                 recipe(dict(settings[i]))  # for the checks of its numbers
-        read |= _read(recipe, setting, inputs)
+        read |= read_by(recipe, setting, inputs)
         rows = np.repeat(places, seeds), np.tile(np.arange(seeds), len(places))
         values = {name: jnp.asarray([float(settings[i][name]) for i in rows[0]], float) for name in numbers}
         members = Members(keys=crew.take(keys, rows[1]), hyper=values if setting else None)
@@ -195,15 +197,15 @@ def carried_out(
     """Run all members of a plan, and lay out what came of it."""
     began = time.perf_counter()
     slices = [crew.slices_of(group) for group in plan.groups]
-    if resume and save is not None:
-        slices = saving.resumed(save, plan.groups, slices)
+    saver = saving.Saver(save, plan.groups, lambda: [crew.state_of(of_group) for of_group in slices], resume)
+    if resume and save is not None and (found := saving.resumed(save, plan.groups, slices)):
+        slices = [crew.regrouped(group, state) for group, state in zip(plan.groups, found[0], strict=True)]
     everyone = _in_turns(slices)
     crew.compile_all(everyone)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
     total = sum(len(group.places) for group in plan.groups) * epochs
-    saver = saving.Saver(save, plan.groups, slices, resume)
     with training.interruptible() as interrupted, training.progress_bar(progress, total, "epoch") as show:
         run_with_bar(everyone, epochs, interrupted, show, saver.now_and_then)
     saver.save()
@@ -249,7 +251,7 @@ def _settings(recipe: AnyRecipe, hyper: Hyper) -> list[Setting]:
     return grid(learning_rate=schedules.ladder()) if hyper is None else checked(hyper)
 
 
-def _read(recipe: AnyRecipe, setting: Setting, inputs: training.Inputs) -> set[str]:
+def read_by(recipe: AnyRecipe, setting: Setting, inputs: training.Inputs) -> set[str]:
     """Return which hyperparameters are read, when the recipe is made or within a step of training."""
     if isinstance(recipe, Recipe):
         return set(setting)

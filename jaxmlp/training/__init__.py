@@ -20,6 +20,7 @@ from jaxmlp.training.host import Show as Show
 from jaxmlp.training.host import interruptible as interruptible
 from jaxmlp.training.host import next_pace as next_pace
 from jaxmlp.training.host import progress_bar as progress_bar
+from jaxmlp.training.inputs import parts_of as parts_of
 from jaxmlp.training.inputs import prepare as prepare
 from jaxmlp.training.inputs import to_batch as to_batch
 from jaxmlp.training.kernel import is_key as is_key
@@ -37,9 +38,11 @@ from jaxmlp.training.run import names_in_order as names_in_order
 from jaxmlp.training.run import options_of as options_of
 from jaxmlp.training.run import reason as reason
 from jaxmlp.training.run import to_run as to_run
+from jaxmlp.training.saving import WHAT as WHAT
 from jaxmlp.training.saving import describe as describe
 from jaxmlp.training.saving import digest as digest
 from jaxmlp.training.saving import fitted as fitted
+from jaxmlp.training.saving import warn_of_changes as warn_of_changes
 from jaxmlp.training.state import DIVERGED as DIVERGED
 from jaxmlp.training.state import RUNNING as RUNNING
 from jaxmlp.training.state import STOPPED_EARLY as STOPPED_EARLY

@@ -98,7 +98,8 @@ def fit(
             out of their range.
 
     Warns:
-        RuntimeWarning: the run diverged, or no epoch has a finite loss to be judged by.
+        RuntimeWarning: the run diverged, or no epoch has a finite loss to be judged by; what it goes on from was saved
+            with another recipe, or under another version of JAX.
         UserWarning: ``batch_size`` exceeds the rows.
 
     Example:

@@ -67,10 +67,8 @@ _keys_of = jax.jit(keys_of)
 
 def to_batch(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:
     """Check one data set: (x, y) or (x, y, weight)."""
-    if not isinstance(rows, tuple | list) or len(rows) not in (2, 3):
-        what = f"{len(rows)} parts" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"
-        raise TypeError(f"{of or 'training '}data is {what}; give a tuple (x, y) or (x, y, weight)")
-    x = checks.array(f"{of}x", rows[0])
+    given_x, given_y, given_weight = parts_of(of, rows)
+    x = checks.array(f"{of}x", given_x)
     sizes = recipe.net.sizes if isinstance(recipe.net, MLP) else None
     if sizes is not None and (x.ndim != 2 or x.shape[1] != sizes[0]):
         raise ValueError(
@@ -80,11 +78,19 @@ def to_batch(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple
     if features is not None and x.shape[1:] != features:
         raise ValueError(f"{of}x has rows of shape {x.shape[1:]}, x of shape {features}; give both the same features")
     x_floats = checks.to_floats(f"{of}x", x)
-    y = losses.targets_for(recipe.loss, f"{of}y", rows[1], _outputs(recipe, params, x_floats))
+    y = losses.targets_for(recipe.loss, f"{of}y", given_y, _outputs(recipe, params, x_floats))
     for head, part in y.items() if isinstance(y, Mapping) else [(None, y)]:
         checks.same_rows(**{f"{of}x": x, f"{of}y" if head is None else f"{of}y[{head!r}]": part})
-    weight = None if len(rows) == 2 or rows[2] is None else _weight(f"{of}weight", rows[2], len(x))
+    weight = None if given_weight is None else _weight(f"{of}weight", given_weight, len(x))
     return Batch(x_floats, y, weight)
+
+
+def parts_of(of: str, rows: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and weight as they were given; None where there is no weight."""
+    if not isinstance(rows, tuple | list) or len(rows) not in (2, 3):
+        what = f"{len(rows)} parts" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"
+        raise TypeError(f"{of or 'training '}data is {what}; give a tuple (x, y) or (x, y, weight)")
+    return rows[0], rows[1], rows[2] if len(rows) == 3 else None
 
 
 def _weight(name: str, values: Any, rows: int) -> jax.Array:

@@ -2,12 +2,14 @@
 
 What is saved is the state alone: parameters, optimizer, history, the stopping rule, and where the run stands. All that
 is random is a function of the key and the step, so nothing else is needed; but the recipe, the data and the key are
-given again, and what was saved of them is compared, since a state that goes on with others would be no run at all.
+given again, and what was saved of them is compared, since a state that goes on with others would be no run at all. A
+recipe whose step computes something else gets a warning and no refusal: another rate from here on may be wanted.
 """
 
 import dataclasses
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,8 +23,10 @@ from jaxmlp import archive
 from jaxmlp.training import watch
 from jaxmlp.training.kernel import is_key
 from jaxmlp.training.program import start
+from jaxmlp.training.recipe import resolve
 from jaxmlp.training.state import Inputs, Program, RunState
-from jaxmlp.types import Params
+from jaxmlp.training.step import train_step
+from jaxmlp.types import Batch, Key, Params
 
 WHAT = {
     "batch_size": "batch_size is {now}, that of the saved run {saved}",
@@ -43,8 +47,20 @@ def describe(program: Program, inputs: Inputs) -> dict[str, Any]:
         "key": digest(inputs.keys),
         "train": digest(inputs.train),
         "validation": digest(inputs.validation),
+        "step": _digest_of_step(program, inputs),
         "jax": jax.__version__,
     }
+
+
+def warn_of_changes(path: str | os.PathLike[str], saved: dict[str, Any], now: dict[str, Any], stacklevel: int) -> None:
+    """Say if what was saved can go on, but not as it would have done."""
+    if saved["jax"] != now["jax"]:
+        what = f"was saved under jax {saved['jax']}, and this is {now['jax']}; the last bits may differ"
+    elif saved.get("step", now["step"]) != now["step"]:
+        what = "was saved with another recipe: a step computed something else; it goes on with the one given now"
+    else:
+        return
+    warnings.warn(f"{path} {what}", RuntimeWarning, stacklevel=stacklevel + 1)
 
 
 def save(path: str | os.PathLike[str], state: RunState, about: dict[str, Any]) -> None:
@@ -75,12 +91,7 @@ def load(
             raise ValueError(
                 f"{sentence.format(now=now[name], saved=about.get(name))}; give those that {path} began with"
             )
-    if about["jax"] != now["jax"]:
-        warnings.warn(
-            f"{path} was saved under jax {about['jax']}, and this is {now['jax']}; the last bits may differ",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+    warn_of_changes(path, about, now, stacklevel=4)
     before = dataclasses.replace(program, epochs=about["epochs"])
     wanted = jax.eval_shape(lambda: start(before, inputs, params))
     measured = {name.removeprefix("history/") for name in arrays if watch.is_measured(name.removeprefix("history/"))}
@@ -117,3 +128,17 @@ def digest(tree: Any) -> str:
         checksum.update(f"{array.dtype}{array.shape}".encode())
         checksum.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return checksum.hexdigest()
+
+
+def _digest_of_step(program: Program, inputs: Inputs) -> str:
+    """Return a checksum of what a step of training computes: of its operations, and of the arrays within it."""
+
+    def step(hyper: Any, rows: Batch, key: Key) -> Any:
+        recipe = resolve(program.recipe, hyper)
+        params = recipe.net.init(key)
+        return train_step(recipe, params, recipe.optimizer.init(params), rows, key)
+
+    row = jax.tree.map(lambda array: array[:1], inputs.train)
+    traced = jax.make_jaxpr(step)(inputs.hyper, row, jax.random.key(0))
+    without_addresses = re.sub("0x[0-9a-f]+", "", str(traced.jaxpr))
+    return hashlib.sha256((without_addresses + digest(traced.consts)).encode()).hexdigest()
