@@ -3,6 +3,7 @@
 import functools
 import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from test_saving import OPTIMIZERS, by_value
 from jaxmlp import archive, losses, metrics, optimizers, regularizers, schedules, sweeps, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
+from jaxmlp.sweeps import layout
 from jaxmlp.sweeps import members as crew
 from jaxmlp.training import StopReason, compiling
 
@@ -422,6 +424,28 @@ def test_the_last_rungs_of_halving_keep_all_cores_busy(monkeypatch):
     hyper = sweeps.grid(learning_rate=np.geomspace(0.001, 0.1, 64).tolist())
     sweeps.halving(recipe, DATA, hyper=hyper, seeds=2, key=KEY, factor=8, **(OPTIONS | {"epochs": 16}))
     assert [(sum(filled), max(filled), len(filled)) for filled in slices] == [(128, 4, 32), (16, 4, 4), (2, 1, 2)]
+
+
+def test_side_by_side_halving_narrows_its_slices_and_wastes_nothing(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    widths, run_all = [], crew.run_all
+    monkeypatch.setattr(
+        crew, "run_all", lambda of, *more: widths.append([len(p.state.epoch) for p in of]) or run_all(of, *more)
+    )
+    options = {"epochs": 4, "batch_size": None}
+    halved = sweeps.halving(recipe, DATA, hyper=RATES, key=KEY, factor=3, first=1, **options)
+    assert widths == [[3], [1], [1]]
+    assert halved.runs.wasted == 0
+
+
+def test_the_share_wasted_is_of_epochs_computed_for_members_that_had_stopped(unchecked):
+    def part(mapped, epochs, filled):
+        state = SimpleNamespace(epoch=np.array(epochs))
+        return SimpleNamespace(group=SimpleNamespace(mapped=mapped), state=state, filled=filled)
+
+    assert layout.spent([part(False, [2, 5, 3, 9], 3)]).tolist() == [10, 20]
+    assert layout.spent([part(False, [2, 5, 3, 9], 3)], begin=2).tolist() == [4, 12]
+    assert layout.spent([part(True, [2, 5, 3, 9], 3), part(True, [1], 1)]).tolist() == [11, 11]
 
 
 def test_the_range_test_finds_where_the_loss_falls_and_where_it_breaks():

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp import checks
@@ -46,25 +45,25 @@ def select_ensemble(
     size = checks.whole_number("size", size, 1)
     judge = _squared_difference if score is None else score
     everyone = range(len(runs))
-    predicted = [runs.ensemble(x, [i]) for i in everyone]
-    usable = [i for i in everyone if all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(predicted[i]))]
+    predicted = [jax.tree.map(np.asarray, runs.ensemble(x, [i])) for i in everyone]
+    usable = [i for i in everyone if all(np.isfinite(part).all() for part in jax.tree.leaves(predicted[i]))]
     if not usable:
         raise ValueError("no member has finite predictions; run a sweep with smaller learning rates")
     chosen: list[int] = []
-    total = jax.tree.map(jnp.zeros_like, predicted[usable[0]])
+    total = jax.tree.map(np.zeros_like, predicted[usable[0]])
     for count in range(1, size + 1):
         means = [jax.tree.map(lambda a, b, n=count: (a + b) / n, total, predicted[i]) for i in usable]
         scores = [float(judge(mean, y)) for mean in means]
         best = int(np.nanargmin(scores))
         chosen.append(usable[best])
-        total = jax.tree.map(jnp.add, total, predicted[usable[best]])
+        total = jax.tree.map(np.add, total, predicted[usable[best]])
     return tuple(chosen)
 
 
 def _squared_difference(predicted: Any, y: Any) -> Any:
     if isinstance(predicted, dict):
         return sum(_squared_difference(part, y[head]) for head, part in predicted.items())
-    y = jnp.asarray(y)
-    if jnp.issubdtype(y.dtype, jnp.integer) and y.ndim == 1 and predicted.shape[1] > 1:
-        y = jax.nn.one_hot(y, predicted.shape[1])
-    return jnp.mean((predicted - y.reshape(predicted.shape).astype(predicted.dtype)) ** 2)
+    y = np.asarray(y)
+    if y.ndim == 1 and predicted.shape[1] > 1:
+        y = np.eye(predicted.shape[1])[y.astype(int)]
+    return np.mean((predicted - y.reshape(predicted.shape)) ** 2)

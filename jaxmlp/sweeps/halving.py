@@ -16,7 +16,7 @@ from jaxmlp import checks, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps import saving
-from jaxmlp.sweeps.layout import laid_out
+from jaxmlp.sweeps.layout import laid_out, spent
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import Setting
 from jaxmlp.sweeps.sweep import Hyper, planned, run_with_bar
@@ -144,6 +144,7 @@ def halving(
     if resume and save is not None and (found := saving.resumed(save, plan.groups, slices)):
         states, about = found
         rungs[:] = [Rung(epoch, tuple(kept)) for epoch, kept in about["rungs"]]
+    total = spent([])
     with training.interruptible() as interrupted:
         while True:
             epoch, kept = rungs[-1]
@@ -157,10 +158,11 @@ def halving(
                 for group, state, of_group in zip(groups, states, rows, strict=True)
             ]
             everyone = [part for of_group in running for part in of_group]
-            total = sum(int((epoch - state.epoch[at]).sum()) for state, at in zip(states, rows, strict=True))
-            with training.progress_bar(progress, total, "epoch") as show:
+            to_run = sum(int((epoch - state.epoch[at]).sum()) for state, at in zip(states, rows, strict=True))
+            with training.progress_bar(progress, to_run, "epoch") as show:
                 run_with_bar(everyone, epoch, interrupted, show, saver.now_and_then)
             states = standing()
+            total = total + spent(everyone, rungs[-2].epochs if len(rungs) > 1 else 0)
             if interrupted.is_set() or epoch >= until[-1]:
                 break
             costs = _costs(plan.groups, states, len(plan.settings), plan.seeds)
@@ -168,10 +170,9 @@ def halving(
             rungs.append(Rung(next(end for end in until if end > epoch), tuple(sorted(better))))
             saver.now_and_then()
     saver.save()
-    after = [crew.regrouped(group, state) for group, state in zip(plan.groups, states, strict=True)]
     dropped = set(range(len(plan.settings))) - set(rungs[-1].settings)
-    run_seconds = time.perf_counter() - began
-    runs = laid_out(plan.settings, plan.seeds, plan.groups, after, compile_seconds, run_seconds, dropped)
+    seconds = compile_seconds, time.perf_counter() - began
+    runs = laid_out(plan.settings, plan.seeds, plan.groups, states, seconds, total, dropped)
     return Halving(runs, tuple(rungs))
 
 

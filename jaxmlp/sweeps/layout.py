@@ -1,31 +1,40 @@
 """Laying out: from where all members stand to the record of the sweep."""
 
 import itertools
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxmlp import training
-from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps.members import Group, Slice
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import Setting
-from jaxmlp.training import StopReason
+from jaxmlp.training import RunState, StopReason
 
 
 def laid_out(
     settings: Sequence[Setting],
     seeds: int,
     groups: Sequence[Group],
-    slices: Sequence[Sequence[Slice]],
-    compile_seconds: float,
-    run_seconds: float,
+    states: Sequence[RunState],
+    seconds: tuple[float, float],
+    spent: NDArray[Any],
     dropped: Container[int] = (),
 ) -> Sweep:
-    """Lay out where the members of all groups stand; settings that were dropped are given by their places."""
-    states = [crew.state_of(of_group) for of_group in slices]
+    """Lay out where the members of all groups stand.
+
+    Args:
+        settings: all of them.
+        seeds: members of each.
+        groups: of the members.
+        states: where the members of each group stand.
+        seconds: to compile and to run.
+        spent: what ``spent`` returns, summed up.
+        dropped: the places of settings that were not run to the end on purpose.
+    """
+    used, paid = spent
     places = np.concatenate([group.places for group in groups])
     back = np.argsort(places)
 
@@ -60,20 +69,19 @@ def laid_out(
         epochs=epochs,
         best_epoch=gathered(lambda state: state.best_epoch),
         stop_reason=tuple(ended(place) for place in range(len(places))),
-        wasted=_wasted(groups, slices),
-        compile_seconds=compile_seconds,
-        run_seconds=run_seconds,
+        wasted=float(1 - used / paid) if paid else 0.0,
+        compile_seconds=seconds[0],
+        run_seconds=seconds[1],
         groups=tuple(groups),
         states=tuple(states),
     )
 
 
-def _wasted(groups: Sequence[Group], slices: Sequence[Sequence[Slice]]) -> float:
-    """Return the share of epochs that were computed for members that had stopped already."""
+def spent(slices: Iterable[Slice], begin: int = 0) -> NDArray[Any]:
+    """Return how many epochs the members have run since one, and how many were computed, stopped members' too."""
     used = paid = 0
-    for group, of_group in zip(groups, slices, strict=True):
-        for part in of_group:
-            epochs = np.asarray(part.state.epoch)[: part.filled]
-            used += int(epochs.sum())
-            paid += int(epochs.sum()) if group.mapped else int(epochs.max()) * len(part.state.epoch)
-    return 1 - used / paid if paid else 0.0
+    for part in slices:
+        ran = np.maximum(np.asarray(part.state.epoch) - begin, 0)[: part.filled]
+        used += int(ran.sum())
+        paid += int(ran.sum()) if part.group.mapped else int(ran.max()) * len(part.state.epoch)
+    return np.array([used, paid])

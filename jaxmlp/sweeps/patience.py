@@ -1,6 +1,7 @@
 """Patience: what every patience would have given, from curves that are there already."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,46 +20,49 @@ from jaxmlp.training import StopReason
 
 
 def replayed(
-    rule: EarlyStopping, patience: int, curves: NDArray[Any], every: int = 1
+    rule: EarlyStopping, patiences: Sequence[int], curves: NDArray[Any], every: int = 1
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return where a rule would have stopped some curves with another patience, and what was best until then.
+    """Return where a rule would have stopped some curves with other patiences, and what was best until then.
 
     Args:
         rule: the rule, but for its patience.
-        patience: epochs to wait.
+        patiences: epochs to wait, of each.
         curves: what is watched, of shape (members, epochs), NaN for epochs not run.
         every: epochs from one evaluation to the next.
 
     Returns:
-        The epochs that would have been run, and the best values among them, each of shape (members,).
+        The epochs that would have been run, and the best values among them, each of shape (patiences, members).
 
     Example:
-        >>> epochs, best = replayed(EarlyStopping(), 2, np.array([[3.0, 2.0, 2.5, 2.5, 1.0]]))
+        >>> epochs, best = replayed(EarlyStopping(), [1, 2], np.array([[3.0, 2.0, 2.5, 2.5, 1.0]]))
         >>> epochs.tolist(), best.tolist()
-        ([4], [2.0])
+        ([[3], [4]], [[2.0], [2.0]])
     """
-    waiting = dataclasses.replace(rule, patience=jnp.asarray(patience, jnp.int32))
+    evaluated = jnp.asarray(curves[:, every - 1 :: every], float)
+    epochs, best = _replayed(rule, jnp.asarray(patiences, jnp.int32), evaluated, every)
+    return np.asarray(epochs) * every, np.asarray(best)
 
-    def of_curve(curve: Any) -> Any:
+
+@functools.partial(jax.jit, static_argnums=3)
+def _replayed(rule: EarlyStopping, patiences: Any, curves: Any, every: int) -> Any:
+    def of_curve(patience: Any, curve: Any) -> Any:
+        waiting = dataclasses.replace(rule, patience=patience)
+
         def epoch(carry: Any, value: Any) -> Any:
             state, stopped, epochs, best = carry
             ran = ~stopped & ~jnp.isnan(value)
             after, stop = waiting.update(value, state, every)
             state = jax.tree.map(lambda new, old: jnp.where(ran, new, old), after, state)
             best = jnp.where(ran, jnp.fmin(best, waiting.cost(value)), best)
-            return (
-                state,
-                stopped | (ran & (stop | waiting.reached(value))),
-                epochs + ran.astype(epochs.dtype),
-                best,
-            ), None
+            stopped |= ran & (stop | waiting.reached(value))
+            return (state, stopped, epochs + ran.astype(epochs.dtype), best), None
 
         first = (waiting.init(), jnp.zeros((), bool), jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, curve.dtype))
         (_, _, epochs, best), _ = lax.scan(epoch, first, curve)
         return epochs, waiting.cost(best)
 
-    epochs, best = jax.jit(jax.vmap(of_curve))(jnp.asarray(curves[:, every - 1 :: every], float))
-    return np.asarray(epochs) * every, np.asarray(best)
+    of_curves = jax.vmap(of_curve, in_axes=(None, 0))
+    return jax.vmap(of_curves, in_axes=(0, None))(patiences, curves)
 
 
 def steps_to(epochs: int) -> Sequence[int]:
@@ -107,7 +111,8 @@ def patience_table(runs: Sweep, patiences: Sequence[int] | None = None) -> Any:
     for patience in patiences:
         if checks.whole_number("patiences", patience, 1) > (own or math.inf):
             raise ValueError(f"patiences has {patience}, but members were stopped by {own}; run the sweep without it")
-        epochs, best = replayed(rule or EarlyStopping(), patience, curves, every)
+    each = zip(patiences, *replayed(rule or EarlyStopping(), patiences, curves, every), strict=True)
+    for patience, epochs, best in each:
         means = np.where(np.isfinite(best), best, np.nan).reshape(-1, runs.seeds).mean(axis=1)
         sign = -1 if runs.larger_is_better() else 1
         place = int(np.nanargmin(sign * means)) if np.isfinite(means).any() else 0

@@ -16,7 +16,7 @@ from jaxmlp import checks, schedules, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps import saving
-from jaxmlp.sweeps.layout import laid_out
+from jaxmlp.sweeps.layout import laid_out, spent
 from jaxmlp.sweeps.members import Group, Members, Shared, Slice
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import BATCH_SIZE, Reading, Setting, checked, grid, numbers_of
@@ -209,7 +209,9 @@ def carried_out(
     with training.interruptible() as interrupted, training.progress_bar(progress, total, "epoch") as show:
         run_with_bar(everyone, epochs, interrupted, show, saver.now_and_then)
     saver.save()
-    return laid_out(plan.settings, plan.seeds, plan.groups, slices, compile_seconds, time.perf_counter() - began)
+    states = [crew.state_of(of_group) for of_group in slices]
+    seconds = compile_seconds, time.perf_counter() - began
+    return laid_out(plan.settings, plan.seeds, plan.groups, states, seconds, spent(everyone))
 
 
 def run_with_bar(
