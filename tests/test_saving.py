@@ -10,10 +10,10 @@ import optax
 import pytest
 from registry import TRANSFORMS
 
-from jaxmlp import archive, losses, metrics, optimizers, regularizers
+from jaxmlp import archive, losses, metrics, optimizers, regularizers, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
-from jaxmlp.training import Recipe, StopReason, fit
+from jaxmlp.training import Recipe, StopReason, fit, saving
 
 KEY = jax.random.key(3)
 RNG = np.random.default_rng(0)
@@ -171,13 +171,50 @@ def test_what_cannot_be_gone_on_from_gets_a_sentence(options, error, sentence, u
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_version_of_jax_is_said(tmp_path, monkeypatch):
+def test_another_version_of_jax_and_another_recipe_are_said(tmp_path, monkeypatch):
     run = fit(RECIPE, DATA, epochs=2, **OPTIONS)
     with monkeypatch.context() as patched:
         patched.setattr(jax, "__version__", "0.1.2")
         run.save(tmp_path / "run.npz")
     with pytest.warns(RuntimeWarning, match=r"saved under jax 0\.1\.2, and this is .*; the last bits may differ"):
         fit(RECIPE, DATA, epochs=3, resume=tmp_path / "run.npz", **OPTIONS)
+    run.save(tmp_path / "run.npz")
+    other = Recipe(NET, optimizers.adam(0.03), RECIPE.loss)
+    with pytest.warns(RuntimeWarning, match="saved with another recipe: a step computed something else; it goes on"):
+        fit(other, DATA, epochs=3, resume=tmp_path / "run.npz", **OPTIONS)
+
+
+def of_parts(slope, scale, optimizer):
+    """A recipe whose step has an array of its own, and a function that JAX writes with its address."""
+
+    @jax.custom_jvp
+    def bent(z):
+        return jnp.where(z > 0, z, slope * z)
+
+    bent.defjvp(lambda z, tangent: (bent(*z), jnp.where(z[0] > 0, 1.0, slope) * tangent[0]))
+
+    def scaled(outputs, y):
+        return jnp.asarray(scale, outputs.dtype) * losses.softmax_cross_entropy(outputs, y)
+
+    return Recipe(MLP((4, 8, 3), activation=bent), optimizer, scaled)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (0.2, np.array([1.0]), optimizers.adam(0.01)),
+        (0.1, np.array([2.0]), optimizers.adam(0.01)),
+        (0.1, np.array([1.0]), optimizers.adam(0.01, b1=0.8)),
+    ],
+    ids=["activation", "array", "optimizer"],
+)
+def test_a_recipe_is_another_if_its_step_computes_something_else(other):
+    def step(*parts):
+        program, inputs, _ = training.prepare(of_parts(*parts), DATA, epochs=1, batch_size=7, key=KEY)
+        return saving.describe(program, inputs)["step"]
+
+    same = (0.1, np.array([1.0]), optimizers.adam(0.01))
+    assert step(*same) == step(0.1, np.array([1.0]), optimizers.adam(0.01)) != step(*other)
 
 
 def test_a_saved_run_holds_its_best_parameters(tmp_path):
