@@ -78,19 +78,21 @@ def resumed(
     _, arrays, about = archive.read_latest(folder)
     if "groups" not in about:
         raise ValueError(f"{folder} holds a single run and no sweep; give the folder of a sweep")
-    for i, (was, now) in enumerate(zip(about["groups"], described(groups)["groups"], strict=False)):
+    of_groups = described(groups)["groups"]
+    for i, (was, now) in enumerate(zip(about["groups"], of_groups, strict=False)):
         of_group = f" (structure {i} of {len(groups)})" if len(groups) > 1 else ""
         for name, sentence in WHAT.items():
             if was.get(name) != now[name]:
                 said = sentence.format(now=now[name], saved=was.get(name))
                 raise ValueError(f"{said}{of_group}; give those that {folder} began with")
-        training.warn_of_changes(folder, was, now, stacklevel=4)
     if len(about["groups"]) != len(groups):
         raise ValueError(f"{folder} holds a sweep of {len(about['groups'])} structures, this one has {len(groups)}")
     states = archive.unflatten([_like(part, about["groups"][0]["epochs"]) for part in slices], arrays)
     epochs, reached = groups[0].program.epochs, max(int(state.epoch.max()) for state in states)
     if reached > epochs:
         raise ValueError(f"epochs is {epochs}, but the saved sweep has run {reached}; give those")
+    for was, now in zip(about["groups"], of_groups, strict=True):
+        training.warn_of_changes(folder, was, now, stacklevel=4)
     fitted = functools.partial(training.fitted, epochs=epochs)
     return [state._replace(history=jax.tree.map(fitted, state.history)) for state in states], about
 

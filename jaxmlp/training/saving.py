@@ -91,13 +91,14 @@ def load(
             raise ValueError(
                 f"{sentence.format(now=now[name], saved=about.get(name))}; give those that {path} began with"
             )
-    warn_of_changes(path, about, now, stacklevel=4)
     before = dataclasses.replace(program, epochs=about["epochs"])
     wanted = jax.eval_shape(lambda: start(before, inputs, params))
     measured = {name.removeprefix("history/") for name in arrays if watch.is_measured(name.removeprefix("history/"))}
     kept = {name: leaf for name, leaf in wanted.history.items() if not watch.is_measured(name)}
     like = wanted._replace(history=kept | dict.fromkeys(measured, wanted.history["train/loss"]))
-    return with_room(archive.unflatten(like, arrays), wanted.history, program.epochs)
+    state = with_room(archive.unflatten(like, arrays), wanted.history, program.epochs)
+    warn_of_changes(path, about, now, stacklevel=4)
+    return state
 
 
 def with_room(state: RunState, names: Iterable[str], epochs: int) -> RunState:
