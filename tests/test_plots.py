@@ -78,7 +78,7 @@ def test_a_ladder_is_the_median_in_its_band_with_the_best_and_the_diverged_marke
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("learning rate", "validation loss", "log")
     larger = plots.ladder([0.1, 0.01, 1.0], results, larger_is_better=True)
     np.testing.assert_allclose(larger.lines[1].get_xydata(), [[0.01, 0.6]])
-    assert plots.ladder([0.0, 1.0], results[:2]).get_xscale() == "linear"
+    assert plots.ladder([-1.0, 1.0], results[:2]).get_xscale() == "linear"
     assert len(plots.ladder([1.0], np.array([[NAN]])).lines) == 1
     with pytest.raises(ValueError, match=r"results has shape \(3, 3\) for 2 values; give an array of"):
         plots.ladder([1.0, 2.0], results)

@@ -1,0 +1,76 @@
+"""What the pictures have in common: axes that need no display, lines and marks that survive black and white, scales."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+LINES: tuple[tuple[str, Any], ...] = (
+    *(("black", "-"), ("tab:orange", "--"), ("tab:blue", "-."), ("tab:gray", ":")),
+    *(("black", (0, (1, 1))), ("tab:orange", "-"), ("tab:blue", (0, (6, 2))), ("tab:gray", (0, (3, 1, 1, 1, 1, 1)))),
+)
+"""Colors and dashes of lines: no two of the same dashes are equally light."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Of points, by their class or line."""
+
+SQUASHED = 2
+"""How many times farther than the reach of the sensible results others must lie, to be left out of the axis."""
+
+
+def axes_or_new(axes: Axes | None, size: tuple[float | int, float | int]) -> Axes:
+    """Return axes, or make new ones of a size in inches."""
+    return Figure(figsize=size, layout="constrained").add_subplot() if axes is None else axes
+
+
+def most_of(kind: str, count: int) -> None:
+    """Refuse more lines or classes than there are dashes or markers."""
+    if count > len(LINES):
+        raise ValueError(f"there are {count} {kind}, and a picture tells {len(LINES)} apart; draw some of them")
+
+
+def spread(count: int, most: int) -> NDArray[Any]:
+    """Return the places of at most so many of a sequence, evenly spread, the first and the last among them.
+
+    Args:
+        count: how many there are.
+        most: how many to keep, at least 2.
+
+    Returns:
+        Ascending places of shape (kept,).
+
+    Example:
+        >>> spread(3, 5), spread(10, 4)
+        (array([0, 1, 2]), array([0, 3, 6, 9]))
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def powers(axes: Axes, axis: str, values: Any) -> None:
+    """Scale the "x" or "y" axis by powers of ten, as far as these numbers allow.
+
+    Zeros among them stand one step below the smallest of the others, rather than make all of it linear; numbers below
+    0 do.
+    """
+    seen = np.asarray(values, float)
+    seen = seen[np.isfinite(seen)]
+    scale: dict[str, Any] = {"value": "linear"}
+    if len(seen) and (seen >= 0).all() and (seen > 0).any():
+        above = seen[seen > 0].min()
+        scale = {"value": "log"} if (seen > 0).all() else {"value": "symlog", "linthresh": above, "linscale": 0.5}
+    getattr(axes, f"set_{axis}scale")(**scale)
+
+
+def wide_range(values: Any) -> bool:
+    """Return whether positive numbers differ so much that powers of ten show them better; zeros do not count."""
+    seen = np.asarray(values, float)
+    seen = seen[np.isfinite(seen)]
+    above = seen[seen > 0]
+    return bool(len(above) and (seen >= 0).all() and above.max() > 10 * above.min())
+
+
+def short(value: Any) -> str:
+    """Return a hyperparameter as text, a float with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
