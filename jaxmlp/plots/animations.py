@@ -15,8 +15,11 @@ from jaxmlp.plots import style
 from jaxmlp.plots.plane import decision_boundary
 from jaxmlp.plots.surface import loss_surface
 
-COLORS = 32
-"""Of a file: gray levels and the few colors of lines and marks."""
+INKS = ((255, 127, 14), (31, 119, 180))
+"""The colors that lines and marks have besides grays: matplotlib's tab:orange and tab:blue."""
+
+MIXED = tuple((share, paper) for paper in (255, 128, 0) for share in (0.4, 0.7))
+"""At their rims: shares of ink on white, gray and black."""
 
 DOTS = 80
 """Per inch."""
@@ -157,9 +160,17 @@ def _write(path: Path, figures: Iterator[Figure], seconds: float | int) -> Path:
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         drawn.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette = drawn[-1].quantize(COLORS, dither=Image.Dither.NONE)  # the same for all, lest they flicker
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([level for color in _colors() for level in color])  # the same for all, lest they flicker
     first, *others = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in drawn)
     milliseconds = [round(1000 * seconds)] * len(drawn)
     milliseconds[-1] += 1000
     first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=False)
     return path
+
+
+def _colors() -> list[tuple[int, ...]]:
+    """Return the colors of a file: 18 grays, the inks, and what they are at their rims."""
+    grays = [(level, level, level) for level in np.linspace(0, 255, 18).round().astype(int).tolist()]
+    rims = [tuple(round(share * part + (1 - share) * paper) for part in ink) for ink in INKS for share, paper in MIXED]
+    return [*grays, *INKS, *rims]

@@ -103,11 +103,11 @@ def calibration(probabilities: Any, y: Any, *, bins: int = 10, axes: Axes | None
     axes.vlines(mean_sure, *_wilson(share, counts[there]), color="tab:blue", linewidth=1.5, label="95 % interval")
     above = axes.secondary_xaxis("top")
     above.set_xticks((np.arange(bins)[there] + 0.5) / bins, [f"{count:,}" for count in counts[there]])
-    above.tick_params(labelsize="small", length=0, rotation=90 if bins > 10 else 0)
+    above.tick_params(labelsize="small", length=0, rotation=90 if bins > 10 or counts.max() >= 10_000 else 0)
     above.set_xlabel("rows in the bin", fontsize="small")
     what = ("probability of the answer", "share that is right") if several else ("probability of yes", "share of yes")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=what[0], ylabel=what[1])
-    axes.legend(frameon=False, loc="upper left")
+    style.legend_below(axes)
     return axes
 
 
@@ -146,9 +146,7 @@ def predicted_against_true(predicted: Any, true: Any, *, name: str = "", axes: A
     axes.plot(ends, ends, color="tab:orange", linestyle="--", label="predicted = true")
     of = f" {name}" if name else ""
     axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true{of}", ylabel=f"predicted{of}")
-    for handle in axes.legend(frameon=False, loc="upper left").legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)
+    style.legend_below(axes)
     return axes
 
 

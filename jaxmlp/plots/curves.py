@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from jaxmlp.plots import arguments, style
 
-LINE_OF_LEGEND = 34
+LINE_OF_LEGEND = 46
 """Letters of the longest line of the legend."""
 
 
@@ -59,16 +60,25 @@ def learning_curves(
         raise ValueError(
             f"best_epoch is {best_epoch}, but the history has {last} epochs with numbers; give one of them"
         )
-    axes = style.axes_or_new(axes, (5, 3.5))
-    banded = None
+    axes = style.axes_or_new(axes, (5, 4))
+    banded = False
     for (color, dashes), (name, runs) in zip(style.LINES, curves.items(), strict=False):
         epochs, (mean, low, high) = np.arange(1, runs.shape[1] + 1), _over_runs(runs)
         alone = _alone(mean)
-        dots: dict[str, Any] = {"marker": "o", "markersize": 4, "markevery": list(np.flatnonzero(alone))}
-        axes.plot(epochs, mean, color=color, linestyle=dashes, label=name.replace("/", " "), **dots)
+        dots: dict[str, Any] = {"markersize": 4, "markevery": list(np.flatnonzero(alone))} if alone.any() else {}
+        axes.plot(
+            epochs,
+            mean,
+            color=color,
+            linestyle=dashes,
+            label=name.replace("/", " "),
+            marker="o" if dots else None,
+            **dots,
+        )
         if len(runs) > 1:
-            banded = axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
-            banded.set_label(f"lowest to highest of {len(runs)} runs")
+            band = None if banded else f"lowest to highest of {len(runs)} runs"
+            axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0, label=band)
+            banded = True
             if alone.any():
                 axes.vlines(epochs[alone], low[alone], high[alone], color=color, linewidth=1)
     if best_epoch:
@@ -79,7 +89,8 @@ def learning_curves(
     axes.set(xlabel="epoch", ylabel=drawn[0].split("/")[-1])
     if log:
         style.powers(axes, "y", np.concatenate([runs.ravel() for runs in curves.values()]))
-    axes.legend(frameon=False)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    style.legend_below(axes)
     return axes
 
 

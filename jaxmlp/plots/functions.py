@@ -18,7 +18,7 @@ from jaxmlp.types import Parametric
 SATURATED = 0.05
 """The share of the steepest slope up to which a function counts as saturated, as in ``fit(watch=True)``."""
 
-Z = np.linspace(-4.0, 4.0, 401)
+Z = np.linspace(-6.0, 6.0, 601)
 """The weighted sums that are shown."""
 
 
@@ -58,6 +58,8 @@ def activation_gallery(
     for axes, (name, activation) in zip(panels, named.items(), strict=False):
         _draw(axes, activation)
         axes.set_title(name, fontsize="medium")
+    for axes in panels[max(0, len(named) - columns) : len(named)]:
+        axes.tick_params(labelbottom=True)
     for axes in panels[len(named) :]:
         axes.set_axis_off()
     handles = [

@@ -53,7 +53,7 @@ def ladder(
     found = arguments.numbers("results", results, "(values, seeds)")
     if len(seen) != len(found):
         raise ValueError(f"results has shape {found.shape} for {seen.size} values; give an array of (values, seeds)")
-    axes = style.axes_or_new(axes, (5, 3.5))
+    axes = style.axes_or_new(axes, (5, 3.9))
     order = np.argsort(seen)
     seen, found = seen[order], np.where(np.isfinite(found[order]), found[order], np.nan)
     there = np.isfinite(found).any(axis=1)
@@ -72,12 +72,12 @@ def ladder(
             best = int(costs.argmin())
             ring: dict[str, Any] = {"markersize": 11, "fillstyle": "none", "markeredgewidth": 2}
             axes.plot(at[best], median[best], "o", color="tab:orange", label=f"best, {at[best]:g}", **ring)
-        _limit(axes, at, shown, larger_is_better)
+        _limit(axes, at, shown, larger_is_better, lost=not np.isfinite(found).all())
     diverged = ~np.isfinite(found).all(axis=1)
     if diverged.any():
         _at_edge(axes, seen[diverged], 0.97, "x", "diverged")
     axes.set(xlabel=name, ylabel=result)
-    axes.legend(frameon=False)
+    style.legend_below(axes)
     return axes
 
 
@@ -196,7 +196,7 @@ def settings(
     return axes
 
 
-def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool) -> None:
+def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool, lost: bool) -> None:
     """Leave room for marks above, and results out of the axis that are out of all proportion.
 
     With t the results along the axis, whose scale may be one of powers, those within reach of the best one stay::
@@ -214,17 +214,18 @@ def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool) -> N
     inside = cost <= best + reach
     if reach == 0 or np.nanmax(cost) - best <= style.SQUASHED * reach:
         inside = np.isfinite(found)
+    beyond = np.isfinite(found) & ~inside
     low, high = t[inside].min(), t[inside].max()
     room = (high - low) or abs(high) or 1.0
-    ends = np.array([low - 0.08 * room, high + 0.15 * room])
+    above_all = 0.3 if lost or beyond.any() else 0.1  # the marks at the edge need some
+    ends = np.array([low - (0.3 if larger and beyond.any() else 0.1) * room, high + above_all * room])
     axes.set_ylim(*(10**ends if log else ends))
     if axes.get_yscale() == "symlog" and found[inside].min() == 0:
         axes.set_ylim(bottom=-above.min() / 10)
-    beyond = np.isfinite(found) & ~inside
     if beyond.any():
         worst = found[beyond].min() if larger else found[beyond].max()
         label = f"beyond the axis, {'down' if larger else 'up'} to {worst:.2g}"
-        _at_edge(axes, at[beyond.any(axis=1)], 0.03 if larger else 0.9, "v" if larger else "^", label)
+        _at_edge(axes, at[beyond.any(axis=1)], 0.05 if larger else 0.88, "v" if larger else "^", label)
 
 
 def _at_edge(axes: Axes, at: NDArray[Any], height: float, marker: str, label: str) -> None:

@@ -62,7 +62,7 @@ def decision_boundary(
     labels = arguments.classes(y, len(x), count) if several else arguments.yes_or_no(y, len(x))
     axes = style.axes_or_new(axes, (5, 4.5))
     regions = _answers(everywhere).reshape(FINENESS, FINENESS)
-    shades = ListedColormap([f"{shade:.3f}" for shade in np.linspace(1.0, 0.65, count)])
+    shades = ListedColormap([f"{shade:.3f}" for shade in np.linspace(1.0, 0.7, count)])
     area: Any = (*ends[0], *ends[1])
     axes.imshow(regions, cmap=shades, vmin=0, vmax=count - 1, extent=area, origin="lower", aspect="auto")
     for lead in everywhere.T:
@@ -207,6 +207,4 @@ def _line(w: NDArray[Any], b: Any, ends: list[tuple[float, float]]) -> NDArray[A
 
 def _finish(axes: Axes, ends: list[tuple[float, float]], names: tuple[str, str]) -> None:
     axes.set(xlim=ends[0], ylim=ends[1], xlabel=names[0], ylabel=names[1])
-    columns = 4 if len(axes.get_legend_handles_labels()[1]) in (3, 4, 7, 8) else 3
-    below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "fontsize": "small", "frameon": False}
-    axes.legend(ncols=columns, **below)
+    style.legend_below(axes)

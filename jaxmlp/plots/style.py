@@ -1,10 +1,12 @@
 """What the pictures have in common: axes that need no display, lines and marks that survive black and white, scales."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 LINES: tuple[tuple[str, Any], ...] = (
@@ -16,6 +18,10 @@ LINES: tuple[tuple[str, Any], ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Of points, by their class or line."""
 
+BELOW_AXES, WIDTH_OF_HANDLE, WIDTH_OF_LETTER = 0.5, 0.5, 0.066
+"""In inches: what ticks and label of an axis take, and what an entry of a legend takes besides its letters, and for
+each of them."""
+
 SQUASHED = 2
 """How many times farther than the reach of the sensible results others must lie, to be left out of the axis."""
 
@@ -23,6 +29,41 @@ SQUASHED = 2
 def axes_or_new(axes: Axes | None, size: tuple[float | int, float | int]) -> Axes:
     """Return axes, or make new ones of a size in inches."""
     return Figure(figsize=size, layout="constrained").add_subplot() if axes is None else axes
+
+
+def legend_below(axes: Axes, handles: Sequence[Any] | None = None, texts: Sequence[str] | None = None) -> None:
+    """Put the legend below the label of the horizontal axis, where it hides nothing, in as many columns as fit."""
+    if handles is None or texts is None:
+        handles, texts = axes.get_legend_handles_labels()
+    figure = axes.figure
+    inches = axes.get_position().width * figure.bbox.width / figure.dpi
+    widths = [WIDTH_OF_HANDLE + WIDTH_OF_LETTER * max(map(len, text.split("\n"))) for text in texts]
+    under = axes.transAxes + ScaledTranslation(0, -BELOW_AXES, figure.dpi_scale_trans)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": under}
+    axes.legend(
+        handles,
+        texts,
+        ncols=columns_that_fit(widths, inches),
+        fontsize="small",
+        frameon=False,
+        borderaxespad=0.0,
+        **place,
+    )
+
+
+def columns_that_fit(widths: Sequence[float], inches: Any) -> int:
+    """Return in how many columns, of 4 at most, entries of these widths fit; a column is as wide as its widest entry.
+
+    Example:
+        >>> columns_that_fit([2.0, 1.0, 1.0], 3.5), columns_that_fit([2.0, 1.0, 1.0], 4.5)
+        (2, 3)
+    """
+    fitting = [
+        count
+        for count in range(1, min(4, len(widths)) + 1)
+        if sum(max(part) for part in np.array_split(widths, count)) <= inches
+    ]
+    return max(fitting, default=1)
 
 
 def most_of(kind: str, count: int) -> None:

@@ -13,7 +13,7 @@ from jaxmlp.plots import arguments, style
 LEVELS = 12
 """Contours of a surface."""
 
-MARKS = 12
+MARKS = 8
 """Marks along a path, at most."""
 
 
@@ -59,24 +59,25 @@ def loss_surface(
     low, span = found[there].min(), np.ptp(found[there])
     levels = _levels(found[there])
     shades = [f"{shade:.3f}" for shade in np.linspace(1.0, 0.55, len(levels) - 1)]
-    axes = style.axes_or_new(axes, (6, 4.5))
+    axes = style.axes_or_new(axes, (6, 4.8))
     masked = np.ma.masked_where(~there, found)
     drawn = axes.contourf(across, up, masked, levels, colors=shades)
     axes.contour(across, up, masked, levels[1:-1], colors="0.45", linewidths=0.6)
     if not there.all():
         axes.patch.set(hatch="xx", edgecolor="0.6")
+        axes.fill_between([], [], hatch="xx", facecolor="white", edgecolor="0.6", label="not finite")
     bar = axes.figure.colorbar(drawn, ax=axes, label=result)
-    digits = 3 if abs(low) > span else 2
-    bar.set_ticks(list(levels[::2]), labels=[f"{level:.{digits}g}" for level in levels[::2]])
+    digits = 2 if abs(low) < span else 4  # enough to tell levels apart
+    texts = [f"{level:.0f}" if 100 <= abs(level) < 1e5 else f"{level:.{digits}g}" for level in levels[::2]]
+    bar.set_ticks(list(levels[::2]), labels=texts)
     ends = ((across[0], across[-1]), (up[0], up[-1]))
     for i, (name, route) in enumerate(routes.items()):
         _draw(axes, i, name, route, ends)
     axes.set(xlim=ends[0], ylim=ends[1], xlabel=names[0], ylabel=names[1])
     if routes:
         axes.plot([], [], "o", color="white", markeredgecolor="black", markersize=8, label="start")
-        columns_of_legend = 2 if len(routes) < 4 else 3
-        above: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
-        axes.legend(ncols=columns_of_legend, fontsize="small", **above)
+    if routes or not there.all():
+        style.legend_below(axes)
     return axes
 
 
@@ -126,8 +127,8 @@ def _draw(axes: Axes, place: int, name: str, route: NDArray[Any], ends: Any) -> 
     outside = not (left <= at[0] <= right and bottom <= at[1] <= top)
     steps = len(route) - 1
     text = f"{name}, {steps} step{'' if steps == 1 else 's'}{', ends outside' if outside else ''}"
-    rim = [patheffects.withStroke(linewidth=3.5, foreground="white")]
-    marks: dict[str, Any] = {"marker": marker, "markersize": 4, "markevery": max(1, -(-steps // MARKS))}
+    rim = [patheffects.withStroke(linewidth=3, foreground="white")]
+    marks: dict[str, Any] = {"marker": marker, "markersize": 3.5, "markevery": max(1, -(-steps // MARKS))}
     axes.plot(*route.T, color=color, linestyle=dashes, linewidth=1.6, label=text, path_effects=rim, **marks)
     axes.plot(*route[:1].T, "o", color="white", markeredgecolor="black", markersize=8, zorder=4)
     axes.plot(*route[-1:].T, marker, color=color, markeredgecolor="white", markersize=11, zorder=5)

@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from jaxmlp import checks
 from jaxmlp.plots import arguments, style
+
+MOST_TICKS = 10
+"""Up to so many columns all have a label; of more only some."""
 
 MOST_WITH_NUMBERS = 8
 """Up to so many columns cells hold their numbers; more would run into each other."""
@@ -122,7 +126,7 @@ def weight_histograms(
     weights = [_weights_of(params[i], layer, f"the weights of layer {layer} at epoch {at[i]}") for i in kept]
     ends = np.histogram_bin_edges(np.concatenate(weights), bins)
     heights = [np.histogram(w, ends)[0] / len(w) for w in weights]
-    scale = 1.8 / max(map(np.max, heights))  # in steps from one ridge to the next, so that they overlap
+    scale = 1.5 / max(map(np.max, heights))  # in steps from one ridge to the next, so that they overlap
     axes = style.axes_or_new(axes, (5, 1.2 + 0.35 * (len(kept) + 1)))
     for place, height in enumerate(heights):
         top, order = place + scale * np.repeat(height, 2), 2 + 2 * (len(kept) - place)
@@ -186,14 +190,15 @@ def gradient_flow(
         raise ValueError("norms is all NaN; give what was measured at one epoch at least, as fit(watch=True) does")
     found = found[:, measured]
     heads = [heads[i] for i in measured]
-    axes = style.axes_or_new(axes, (6, max(2.2, 1.2 + 0.3 * len(rows))))
-    logs = np.log10(np.ma.masked_where(~(np.isfinite(found) & (found > 0)), found))
+    axes = style.axes_or_new(axes, (6, max(2.5, 1.5 + 0.3 * len(rows))))
+    logs = np.ma.log10(np.ma.masked_where(~(np.isfinite(found) & (found > 0)), found))
     drawn = axes.imshow(logs, cmap="Greys", aspect="auto", interpolation="nearest", **_ends(logs))
     bar = axes.figure.colorbar(drawn, ax=axes, label=name)
+    bar.locator = MaxNLocator(nbins=6, integer=True)
+    bar.update_ticks()
     bar.ax.yaxis.set_major_formatter(lambda power, _: f"$10^{{{power:g}}}$")
     zero, lost = found == 0, ~np.isfinite(found)
     hatched = {"0": (zero, "...."), "not finite, or not measured": (lost, "////")}
-    _hatch(axes, {text: cells for text, cells in hatched.items() if cells[0].any()})
     if len(heads) <= MOST_WITH_NUMBERS:
         dark = np.asarray(drawn.norm(logs.filled(-99))) > 0.6
         for (row, column), value in np.ndenumerate(found):
@@ -201,11 +206,12 @@ def gradient_flow(
             if zero[row, column] or lost[row, column]:
                 look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             axes.text(column, row, f"{value:.2g}", color="white" if dark[row, column] else "black", **look)
-    shown = style.spread(len(heads), MOST_WITH_NUMBERS)
+    shown = style.spread(len(heads), MOST_TICKS)
     axes.set_xticks(shown, [style.short(heads[i]) for i in shown])
     axes.set_yticks(range(len(rows)), [style.short(row) for row in rows])
     of = "" if len(measured) == np.shape(norms)[1] else f" ({len(measured)} of {np.shape(norms)[1]} measured)"
     axes.set(xlabel=f"{across}{of}", ylabel="layer")
+    _hatch(axes, {text: cells for text, cells in hatched.items() if cells[0].any()})
     return axes
 
 
@@ -218,15 +224,14 @@ def _ends(logs: Any) -> dict[str, Any]:
 
 
 def _hatch(axes: Axes, hatched: dict[str, tuple[NDArray[Any], str]]) -> None:
-    """Hatch some cells of a map, and say above it what that means."""
+    """Hatch some cells of a map, and say below it what that means."""
     for where, hatch in hatched.values():
         cells = np.ma.masked_where(~where, np.zeros(where.shape))
         edges = (np.arange(size + 1) - 0.5 for size in where.shape[::-1])
         axes.pcolor(*edges, cells, hatch=hatch, cmap="Greys", vmin=0, vmax=1, edgecolor="0.5", linewidth=0)
     if hatched:
         patches = [Patch(hatch=hatch, facecolor="white", edgecolor="0.5") for _, hatch in hatched.values()]
-        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "fontsize": "small", "frameon": False}
-        axes.legend(patches, list(hatched), ncols=2, **above)
+        style.legend_below(axes, patches, list(hatched))
 
 
 def _weights_of(params: Any, layer: int, what: str) -> NDArray[Any]:
