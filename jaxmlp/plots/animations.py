@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ DOTS = 80
 def decision_boundary_gif(
     path: str | os.PathLike[str],
     predict: Callable[[Any, Any], Any],
-    params: Sequence[Any],
+    params: Any,
     x: Any,
     y: Any,
     *,
-    epochs: Sequence[int] | None = None,
+    epochs: Any = None,
     frames: int = 20,
     seconds: float | int = 0.2,
     **options: Any,

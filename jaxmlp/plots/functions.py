@@ -89,10 +89,14 @@ def _name_of(activation: Any) -> str:
 
 def _draw(axes: Axes, activation: Any) -> None:
     def function(z: Any) -> Any:
-        return activation.apply(activation.init(1), z[None])[0] if isinstance(activation, Parametric) else activation(z)
+        return (
+            activation.apply(activation.init(1), z[:, None])[:, 0]
+            if isinstance(activation, Parametric)
+            else activation(z)
+        )
 
     z = jnp.asarray(Z, float)
-    a, slope = np.asarray(function(z)), np.asarray(jax.vmap(jax.grad(function))(z))
+    a, slope = np.asarray(function(z)), np.asarray(jax.grad(lambda z: jnp.sum(function(z)))(z))
     still = np.abs(slope) <= SATURATED * np.abs(slope).max()
     low, high = min(a.min(), slope.min()), max(a.max(), slope.max())
     margin = 0.08 * (high - low)

@@ -217,8 +217,8 @@ def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool, lost
     beyond = np.isfinite(found) & ~inside
     low, high = t[inside].min(), t[inside].max()
     room = (high - low) or abs(high) or 1.0
-    above_all = 0.3 if lost or beyond.any() else 0.1  # the marks at the edge need some
-    ends = np.array([low - (0.3 if larger and beyond.any() else 0.1) * room, high + above_all * room])
+    marks_below, marks_above = larger and beyond.any(), lost or (beyond.any() and not larger)
+    ends = np.array([low - (0.3 if marks_below else 0.1) * room, high + (0.3 if marks_above else 0.1) * room])
     axes.set_ylim(*(10**ends if log else ends))
     if axes.get_yscale() == "symlog" and found[inside].min() == 0:
         axes.set_ylim(bottom=-above.min() / 10)

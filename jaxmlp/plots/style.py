@@ -36,7 +36,7 @@ def legend_below(axes: Axes, handles: Sequence[Any] | None = None, texts: Sequen
     if handles is None or texts is None:
         handles, texts = axes.get_legend_handles_labels()
     figure = axes.figure
-    inches = axes.get_position().width * figure.bbox.width / figure.dpi
+    inches = 1.1 * axes.get_position().width * figure.bbox.width / figure.dpi  # a little beside them may be used
     widths = [WIDTH_OF_HANDLE + WIDTH_OF_LETTER * max(map(len, text.split("\n"))) for text in texts]
     under = axes.transAxes + ScaledTranslation(0, -BELOW_AXES, figure.dpi_scale_trans)
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": under}

@@ -80,10 +80,10 @@ def regularization_paths(
 
 
 def weight_histograms(
-    params: Sequence[Any],
+    params: Any,
     *,
     layer: int = 0,
-    epochs: Sequence[int] | None = None,
+    epochs: Any = None,
     bins: int = 40,
     most: int = 8,
     axes: Axes | None = None,
@@ -146,7 +146,7 @@ def gradient_flow(
     norms: Any,
     *,
     layers: Sequence[Any] | None = None,
-    columns: Sequence[Any] | None = None,
+    columns: Any = None,
     name: str = "gradient norm",
     across: str = "epoch",
     axes: Axes | None = None,
