@@ -166,6 +166,7 @@ def test_the_end_of_a_run_is_marked_and_says_why():
     assert (set(best.get_xdata()), set(end.get_xdata())) == ({1}, {2})
     assert legend(axes)[-1].replace("\n", " ") == "epoch 2: stopped early, with nothing better in a row"
     assert "\n" in legend(axes)[-1]
+    assert legend(plots.learning_curves(history, best_epoch=jnp.array(0))) == ["train loss", "validation loss"]
     reason = type("Reason", (), {"value": "all epochs were run"})()
     assert legend(plots.learning_curves(history, stop=reason))[-1] == "epoch 2: all epochs were run"
 
@@ -237,7 +238,8 @@ def test_a_heat_map_writes_every_number_and_frames_the_best():
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("rate", "width")
     (frame,) = plots.heat_map([0.1, 1.0], [8, 16, 32], results, larger_is_better=True).patches
     assert frame.get_xy() == (1.5, -0.5)
-    many = plots.heat_map([1], list(range(16)), np.ones((1, 16)))
+    many = plots.heat_map([1], list(range(16)), np.full((1, 16), -1.234e-5))
+    assert many.figure.get_figwidth() > 16 * 0.8  # room for the numbers
     assert {text.get_rotation() for text in many.get_xticklabels()} == {60.0}
     with pytest.raises(ValueError, match=r"results has shape \(2, 3\); give one number for 2 rows, 2 columns"):
         plots.heat_map([1, 2], [1, 2], results)
@@ -295,6 +297,13 @@ def test_results_that_merely_differ_all_stay_on_the_axis(results):
     low, high = axes.get_ylim()
     assert low < np.min(results) <= np.max(results) < high
     assert not [label for label in legend(axes) if "beyond" in label]
+
+
+def test_two_ladders_on_the_same_axes_are_both_in_the_picture():
+    axes = plots.ladder([1.0, 2.0], [[1.0], [2.0]])
+    plots.ladder([1.0, 2.0], [[5.0], [6.0]], axes=axes)
+    assert axes.get_ylim()[0] < 1
+    assert axes.get_ylim()[1] > 6
 
 
 def test_a_0_leaves_the_rest_of_the_scale_as_it_is():
@@ -629,6 +638,7 @@ BAD = {
     "a best epoch that is not there": (
         lambda: plots.learning_curves({"train/loss": [1.0, 0.5]}, best_epoch=3), "best_epoch is 3, but the history"
     ),
+    "best epochs": (lambda: plots.learning_curves({"train/loss": [1.0]}, best_epoch=np.ones(2)), "best_epoch is array"),
     "text": (lambda: plots.learning_curves({"train/loss": ["low"]}), "cannot be made numbers"),
     "labels of a matrix": (lambda: plots.confusion_matrix(np.eye(2), labels=["a"]), "labels has 1 names for 2 classes"),
     "NaN among rates": (lambda: plots.ladder([NAN, 1.0], [[1.0], [1.0]]), "values holds NaN or infinity in 1 place"),

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from jaxmlp import checks
 from jaxmlp.plots import arguments, style
 
 LINE_OF_LEGEND = 46
@@ -19,7 +20,7 @@ def learning_curves(
     history: Mapping[str, Any],
     *,
     names: Sequence[str] = ("train/loss", "validation/loss"),
-    best_epoch: int | None = None,
+    best_epoch: Any = None,
     stop: Any = None,
     log: bool = True,
     axes: Axes | None = None,
@@ -56,7 +57,8 @@ def learning_curves(
     style.most_of("curves", len(drawn))
     curves = {name: _runs(name, history[name]) for name in drawn}
     last = max(runs.shape[1] for runs in curves.values())
-    if best_epoch and not 1 <= best_epoch <= last:
+    best_epoch = checks.whole_number("best_epoch", 0 if best_epoch is None else best_epoch, 0)
+    if best_epoch > last:
         raise ValueError(
             f"best_epoch is {best_epoch}, but the history has {last} epochs with numbers; give one of them"
         )

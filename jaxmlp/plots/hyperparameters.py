@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from jaxmlp import checks
 from jaxmlp.plots import arguments, style
 
+ROOM = 0.1
+"""Between the results and the edge of the picture, as a share of their range; three times as much where marks stand."""
+
+SQUASHED = 2
+"""How many times farther than the reach of the sensible results others must lie, to be left out of the axis."""
+
 MOST_COLUMNS = 8
 """More labels than these are turned, as they would run into each other."""
 
@@ -72,7 +78,7 @@ def ladder(
             best = int(costs.argmin())
             ring: dict[str, Any] = {"markersize": 11, "fillstyle": "none", "markeredgewidth": 2}
             axes.plot(at[best], median[best], "o", color="tab:orange", label=f"best, {at[best]:g}", **ring)
-        _limit(axes, at, shown, larger_is_better, lost=not np.isfinite(found).all())
+        _limit(axes, at, shown, larger_is_better)
     diverged = ~np.isfinite(found).all(axis=1)
     if diverged.any():
         _at_edge(axes, seen[diverged], 0.97, "x", "diverged")
@@ -118,16 +124,18 @@ def heat_map(
         raise ValueError(
             f"results has shape {found.shape}; give one number for {len(rows)} rows, {len(columns)} columns"
         )
-    axes = style.axes_or_new(axes, (max(5.0, 0.7 * len(columns)), max(4.0, 0.35 * len(rows))))
     finite = np.isfinite(found)
+    texts = np.where(finite, np.vectorize("{:.3g}".format)(found), "x")
+    wide = max(0.7, 0.1 + 0.085 * max(map(len, texts.ravel())))  # inches that a number takes
+    axes = style.axes_or_new(axes, (max(5.0, wide * len(columns)), max(4.0, 0.35 * len(rows))))
     costs = np.where(finite, -found if larger_is_better else found, np.inf)
     # By rank, as one number far off would hide the rest.
     places = costs.ravel().argsort().argsort().reshape(costs.shape)
     shades = np.where(finite, 1 - places / max(1, finite.sum() - 1), 0.0)
     axes.imshow(shades, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
-    for (row, column), value in np.ndenumerate(found):
-        text, color = (f"{value:.3g}", "white" if shades[row, column] > 0.65 else "black")
-        axes.text(column, row, text if finite[row, column] else "x", ha="center", va="center", color=color)
+    for (row, column), text in np.ndenumerate(texts):
+        color = "white" if shades[row, column] > 0.65 else "black"
+        axes.text(column, row, str(text), ha="center", va="center", color=color)
     if finite.any():
         row, column = np.unravel_index(int(costs.argmin()), costs.shape)
         corner = (float(column) - 0.5, float(row) - 0.5)
@@ -196,8 +204,8 @@ def settings(
     return axes
 
 
-def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool, lost: bool) -> None:
-    """Leave room for marks above, and results out of the axis that are out of all proportion.
+def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool) -> None:
+    """Leave room for marks at the edge, and results out of the axis that are out of all proportion.
 
     With t the results along the axis, whose scale may be one of powers, those within reach of the best one stay::
 
@@ -211,21 +219,20 @@ def _limit(axes: Axes, at: NDArray[Any], found: NDArray[Any], larger: bool, lost
     cost = -t if larger else t
     best, apart = np.nanmin(cost), np.nanmedian(cost) - np.nanmin(cost)
     reach = max(4 * apart, 2.0) if log else 20 * apart
-    inside = cost <= best + reach
-    if reach == 0 or np.nanmax(cost) - best <= style.SQUASHED * reach:
-        inside = np.isfinite(found)
-    beyond = np.isfinite(found) & ~inside
+    beyond = cost > best + reach
+    if reach == 0 or np.nanmax(cost) - best <= SQUASHED * reach:
+        axes.margins(y=ROOM)
+        return
+    inside = np.isfinite(found) & ~beyond
     low, high = t[inside].min(), t[inside].max()
-    room = (high - low) or abs(high) or 1.0
-    marks_below, marks_above = larger and beyond.any(), lost or (beyond.any() and not larger)
-    ends = np.array([low - (0.3 if marks_below else 0.1) * room, high + (0.3 if marks_above else 0.1) * room])
+    room = ((high - low) or abs(high) or 1.0) * np.array([-3 * ROOM, ROOM] if larger else [-ROOM, 3 * ROOM])
+    ends = np.array([low, high]) + room
     axes.set_ylim(*(10**ends if log else ends))
-    if axes.get_yscale() == "symlog" and found[inside].min() == 0:
-        axes.set_ylim(bottom=-above.min() / 10)
-    if beyond.any():
-        worst = found[beyond].min() if larger else found[beyond].max()
-        label = f"beyond the axis, {'down' if larger else 'up'} to {worst:.2g}"
-        _at_edge(axes, at[beyond.any(axis=1)], 0.05 if larger else 0.88, "v" if larger else "^", label)
+    if (found[inside] == 0).any():
+        axes.set_ylim(bottom=-above.min() / 10 if log else None)
+    worst = found[beyond].min() if larger else found[beyond].max()
+    label = f"beyond the axis, {'down' if larger else 'up'} to {worst:.2g}"
+    _at_edge(axes, at[beyond.any(axis=1)], 0.05 if larger else 0.88, "v" if larger else "^", label)
 
 
 def _at_edge(axes: Axes, at: NDArray[Any], height: float, marker: str, label: str) -> None:

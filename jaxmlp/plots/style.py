@@ -22,9 +22,6 @@ BELOW_AXES, WIDTH_OF_HANDLE, WIDTH_OF_LETTER = 0.5, 0.5, 0.066
 """In inches: what ticks and label of an axis take, and what an entry of a legend takes besides its letters, and for
 each of them."""
 
-SQUASHED = 2
-"""How many times farther than the reach of the sensible results others must lie, to be left out of the axis."""
-
 
 def axes_or_new(axes: Axes | None, size: tuple[float | int, float | int]) -> Axes:
     """Return axes, or make new ones of a size in inches."""
