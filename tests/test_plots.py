@@ -290,7 +290,7 @@ def test_a_huge_result_stands_beyond_the_axis_and_leaves_the_others_apart():
 
 
 @pytest.mark.parametrize(
-    "results", [[[1e-6], [1e-3], [1.0]], [[0.9], [0.89], [0.88], [0.5]], [[-1.0], [-1.0], [-1.0], [-3.0]], [[2.0]]]
+    "results", [[[1e-6], [1e-3], [1.0]], [[0.9], [0.89], [0.88], [0.5]], [[-1.0], [-1.0], [-1.0], [3.0]], [[2.0]]]
 )
 def test_results_that_merely_differ_all_stay_on_the_axis(results):
     axes = plots.ladder(np.arange(1.0, len(results) + 1), results, larger_is_better=results[0][0] > 0.5)
@@ -406,6 +406,10 @@ def test_each_of_several_classes_has_its_region_its_marker_and_its_shade():
     regions = np.asarray(axes.images[0].get_array())
     assert (regions[0, 0], regions[0, -1], regions[-1, 75]) == (0, 1, 2)
     assert len(axes.images[0].cmap.colors) == 3
+    for lines in axes.collections:  # where the two best are equally good
+        at = np.concatenate([path.vertices for path in lines.get_paths()])
+        scores = np.sort(nearest(at), axis=1)
+        np.testing.assert_allclose(scores[:, 2], scores[:, 1], atol=0.01)
 
 
 def test_a_net_draws_its_boundary():
@@ -511,6 +515,10 @@ def test_the_gallery_has_each_activation_its_derivative_and_where_it_is_saturate
     edge = np.arctanh(np.sqrt(0.95))  # where the slope is 5 % of the steepest
     assert (left.min(), right.max()) == (-6, 6)
     assert (left.max(), right.min()) == pytest.approx((-edge, edge), abs=0.02)
+    left, right = (path.vertices[:, 0] for path in drawn["sigmoid"].collections[0].get_paths())
+    assert (left.max(), right.min()) == pytest.approx(
+        (-2 * edge, 2 * edge), abs=0.02
+    )  # it is tanh(z / 2), but for scale
     (dead,) = drawn["relu"].collections[0].get_paths()
     assert dead.vertices[:, 0].max() == pytest.approx(0, abs=0.02)
     assert not drawn["identity"].collections[0].get_paths()
@@ -577,6 +585,7 @@ def test_gradient_flow_shades_by_powers_of_ten():
     assert zero.get_hatch() != lost.get_hatch()
     np.testing.assert_array_equal(np.ma.getmaskarray(zero.get_array()).reshape(3, 2).T, [[1, 1, 1], [1, 0, 1]])
     np.testing.assert_array_equal(np.ma.getmaskarray(lost.get_array()).reshape(3, 2).T, [[1, 1, 1], [1, 1, 0]])
+    assert plots.gradient_flow([[1.0, NAN], [1.0, 1.0]]).get_xlabel() == "epoch"  # the first layer's alone is missing
     many = plots.gradient_flow(np.ones((2, 50)))
     assert (len(many.texts), many.get_xlabel(), many.get_legend()) == (0, "epoch", None)
     assert [text.get_text() for text in many.get_xticklabels()][:: len(many.get_xticks()) - 1] == ["1", "50"]
@@ -690,13 +699,14 @@ BAD = {
     ),
     "no layers": (lambda: plots.network([]), "params is empty; give the layers"),
     "layers of two nets": (lambda: plots.network([LAYERS[1], LAYERS[0]]), r"params\[0\] has 1 outputs, but"),
-    "NaN weights": (lambda: plots.network([(NAN * np.eye(2), np.ones(2))]), "params.0.'s w holds NaN or infinity"),
+    "NaN weights": (lambda: plots.network([(NAN * np.eye(2), np.ones(2))]), "params.0..w holds NaN or infinity in 4"),
     "too few activations": (lambda: plots.network(LAYERS, activations=[[1, 1]]), "activations has 1 entries for 3"),
     "activations of another net": (
         lambda: plots.network(LAYERS, activations=[[1, 1, 1], [1, 1, 1], [1]]), r"activations\[0\] has shape .3,."
     ),
     "an input without name": (lambda: plots.network(LAYERS, inputs=["a"]), "inputs has 1 names for 2 units"),
     "nothing to show": (lambda: plots.activation_gallery([]), "chosen is empty"),
+    "two of a name": (lambda: plots.activation_gallery([lambda z: z, lambda z: -z]), "chosen has two called"),
     "an unknown activation": (lambda: plots.activation_gallery(["rellu"]), "did you mean 'relu'"),
     "strengths below 0": (lambda: plots.regularization_paths([-1.0], [[1.0]]), "strengths has -1; give numbers of at"),
     "unequal strengths": (lambda: plots.regularization_paths([1.0], np.ones((2, 2))), "weights has shape .2, 2. for 1"),
@@ -705,7 +715,7 @@ BAD = {
     "no such layer": (lambda: plots.weight_histograms([LAYERS], layer=2), "layer is 2, but there are 2, counted"),
     "other epochs": (lambda: plots.weight_histograms([LAYERS], epochs=[1, 2]), "epochs has 2 entries for 1 parameters"),
     "weights that diverged": (
-        lambda: plots.weight_histograms([[(NAN * np.eye(2), 0)]], epochs=[7]), "weights of layer 0 at epoch 7 holds NaN"
+        lambda: plots.weight_histograms([[(NAN * np.eye(2), 0)]], epochs=[7]), "w of layer 0 at epoch 7 holds NaN"
     ),
     "negative norms": (lambda: plots.gradient_flow([[-1.0]]), "norms has -1; give numbers of at least 0"),
     "nothing measured": (lambda: plots.gradient_flow([[NAN]]), "norms is all NaN"),

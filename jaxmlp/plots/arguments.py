@@ -44,13 +44,14 @@ def numbers(name: str, values: Any, shape: str) -> NDArray[Any]:
     return seen
 
 
-def finite(name: str, values: Any, shape: str) -> NDArray[Any]:
+def finite(name: str, values: Any, shape: str, advice: str = "fill or drop such rows first") -> NDArray[Any]:
     """Return an array of floats as ``numbers`` does, refusing NaN and infinity.
 
     Args:
         name: the argument's name, for the message.
         values: an array of that shape.
         shape: such as "(rows,)".
+        advice: what to do, for the message.
 
     Returns:
         The array.
@@ -64,7 +65,12 @@ def finite(name: str, values: Any, shape: str) -> NDArray[Any]:
         Traceback (most recent call last):
         ValueError: true holds NaN or infinity in 1 place, the first at index (1,); fill or drop such rows first
     """
-    return np.asarray(checks.array(name, numbers(name, values, shape)))
+    seen = numbers(name, values, shape)
+    bad = np.argwhere(~np.isfinite(seen))
+    if len(bad):
+        places = f"{len(bad)} place{'' if len(bad) == 1 else 's'}, the first at index {tuple(map(int, bad[0]))}"
+        raise ValueError(f"{name} holds NaN or infinity in {places}; {advice}")
+    return seen
 
 
 def points(x: Any) -> NDArray[Any]:

@@ -87,7 +87,10 @@ def network(
 
 
 def _weights(params: Any) -> list[NDArray[Any]]:
-    weights = [arguments.finite(f"params[{i}]'s w", layer[0], "(inputs, outputs)") for i, layer in enumerate(params)]
+    weights = [
+        arguments.finite(f"params[{i}].w", layer[0], "(inputs, outputs)", style.BEFORE)
+        for i, layer in enumerate(params)
+    ]
     if not weights:
         raise ValueError("params is empty; give the layers (w, b) of a net")
     for i, (w, following) in enumerate(itertools.pairwise(weights)):

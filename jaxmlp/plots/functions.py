@@ -74,8 +74,10 @@ def activation_gallery(
 
 def _named(chosen: Any) -> dict[str, Any]:
     pairs = chosen.items() if isinstance(chosen, Mapping) else ((_name_of(one), one) for one in chosen)
-    found = {}
+    found: dict[str, Any] = {}
     for name, one in pairs:
+        if name in found:
+            raise ValueError(f"chosen has two called {name!r}; give each a name of its own, as in {{'mine': function}}")
         activations.check(name, one)
         found[name] = activations.find(one)
     return found

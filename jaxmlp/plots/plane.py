@@ -157,8 +157,7 @@ def _leads(predict: Callable[[Any], Any], x: NDArray[Any], boundary: float | int
     if len(bad):
         first = ", ".join(f"{number:.3g}" for number in x[bad[0]])
         raise ValueError(
-            f"predict returns NaN or infinity at {len(bad)} of {len(x)} points, the first at ({first}); "
-            "give parameters from before the run diverged"
+            f"predict returns NaN or infinity at {len(bad)} of {len(x)} points, the first at ({first}); {style.BEFORE}"
         )
     if seen.shape[1] == 1:
         return seen - boundary

@@ -18,6 +18,9 @@ LINES: tuple[tuple[str, Any], ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Of points, by their class or line."""
 
+BEFORE = "give parameters from before the run diverged"
+"""What to do where parameters are not finite."""
+
 BELOW_AXES, WIDTH_OF_HANDLE, WIDTH_OF_LETTER = 0.5, 0.5, 0.066
 """In inches: what ticks and label of an axis take, and what an entry of a legend takes besides its letters, and for
 each of them."""

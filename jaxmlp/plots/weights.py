@@ -123,7 +123,7 @@ def weight_histograms(
         for name, value, least in (("layer", layer, 0), ("bins", bins, 1), ("most", most, 2))
     )
     kept = style.spread(len(params), most)
-    weights = [_weights_of(params[i], layer, f"the weights of layer {layer} at epoch {at[i]}") for i in kept]
+    weights = [_weights_of(params[i], layer, f"w of layer {layer} at epoch {at[i]}") for i in kept]
     ends = np.histogram_bin_edges(np.concatenate(weights), bins)
     heights = [np.histogram(w, ends)[0] / len(w) for w in weights]
     scale = 1.5 / max(map(np.max, heights))  # in steps from one ridge to the next, so that they overlap
@@ -237,4 +237,4 @@ def _hatch(axes: Axes, hatched: dict[str, tuple[NDArray[Any], str]]) -> None:
 def _weights_of(params: Any, layer: int, what: str) -> NDArray[Any]:
     if layer >= len(params):
         raise ValueError(f"layer is {layer}, but there are {len(params)}, counted from 0; give one of them")
-    return arguments.finite(what, params[layer][0], "(inputs, outputs)").ravel()
+    return arguments.finite(what, params[layer][0], "(inputs, outputs)", style.BEFORE).ravel()
