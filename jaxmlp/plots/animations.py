@@ -37,7 +37,7 @@ def decision_boundary_gif(
     seconds: float | int = 0.2,
     **options: Any,
 ) -> Path:
-    """Write a decision boundary while it is learned as a GIF; 20 frames take some 100 kB.
+    """Write a decision boundary while it is learned as a GIF; 20 frames take some 150 kB.
 
     Args:
         path: the file, ending in .gif; one that is there is replaced.
@@ -93,7 +93,7 @@ def race_gif(
     seconds: float | int = 0.2,
     **options: Any,
 ) -> Path:
-    """Write a race of optimizers over a loss surface as a GIF; 20 frames take some 200 kB.
+    """Write a race of optimizers over a loss surface as a GIF; 20 frames take some 250 kB.
 
     Args:
         path: the file, ending in .gif; one that is there is replaced.

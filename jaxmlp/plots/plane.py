@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def decision_boundary(
     names: tuple[str, str] = ("x 0", "x 1"),
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw which class a net gives to each point of the plane, with the data on it; wrong ones have a thick edge.
+    """Draw which class a net gives to each point of the plane, with the data on it; wrong points have a ring.
 
     Classes differ by the shade of their region and by the marker and shade of their points.
 
@@ -189,9 +190,15 @@ def _points(
         text = f"{named[label]}, {len(of_class)}"
         axes.plot(*of_class.T, marker=marker, markerfacecolor=f"{shade:.3f}", markeredgewidth=0.7, label=text, **look)
     if wrong is not None and wrong.any():
-        ring: dict[str, Any] = {**look, "markersize": size + 4, "markeredgecolor": "tab:orange", "markeredgewidth": 2}
-        text = f"wrong, {wrong.sum()}"
-        axes.plot(*x[wrong].T, marker="o", fillstyle="none", label=text, **ring)
+        ring: dict[str, Any] = {
+            **look,
+            "zorder": 2,
+            "markersize": size + 5,
+            "markeredgecolor": "tab:orange",
+            "markeredgewidth": 2,
+        }
+        rim = [patheffects.withStroke(linewidth=4, foreground="white")]  # tells it from a gray region
+        axes.plot(*x[wrong].T, marker="o", fillstyle="none", label=f"wrong, {wrong.sum()}", path_effects=rim, **ring)
 
 
 def _line(w: NDArray[Any], b: Any, ends: list[tuple[float, float]]) -> NDArray[Any]:
