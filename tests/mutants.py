@@ -79,6 +79,11 @@ def in_folds(name: str, text: str, fault: str, words: str) -> Mutant:
     return Mutant(f"sweeps/{name}.py", text, fault, f"tests/test_cross_validation.py -k {words}")
 
 
+def in_plots(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in one of the pictures' files."""
+    return Mutant(f"plots/{name}.py", text, fault, f"tests/test_plots.py -k {words}")
+
+
 def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     """A fault in what makes one kernel of a loop."""
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
@@ -470,6 +475,52 @@ MUTANTS = [
     in_sweeps("result", "sign * values, np.inf", "values, np.inf", "best_mean"),
     in_sweeps("layout", "back = np.argsort(places)", "back = np.arange(len(places))", "structure_makes"),
     in_sweeps("saving", '"hyper": training.digest((group.members.hyper, group.places))', '"hyper": ""', "saved_sweep"),
+    # -- pictures --
+    in_plots("curves", "seen = np.where(np.isfinite(seen), seen, np.nan)", "seen = np.where(np.isfinite(seen), seen, 0.0)", "gap or finite"),
+    in_plots("curves", "there[1:-1] & ~there[:-2] & ~there[2:]", "there[1:-1] & ~there[:-2]", "gap"),
+    in_plots("curves", "reached[-1] + 1 if", "reached[-1] if", "gap or several_runs"),
+    in_plots("curves", "axes.axvline(last,", "axes.axvline(best_epoch,", "says_why"),
+    in_plots("curves", "if best_epoch > last:", "if best_epoch > last + 1:", "bad_input"),
+    in_plots("style", '{"value": "symlog", "linthresh": above, "linscale": 0.5}', '{"value": "linear"}', "stay_in or a_0_leaves"),
+    in_plots("style", '"linthresh": above', '"linthresh": 10 * above', "a_0_leaves"),
+    in_plots("style", "np.linspace(0, count - 1, min(count, most))", "np.linspace(0, count - 2, min(count, most))", "ridges or perceptron"),
+    in_plots("style", "<= inches", ">= inches", "hides_nothing"),
+    in_plots("style", '("tab:orange", "-"), ("tab:blue", (0, (6, 2)))', '("tab:gray", ":"), ("tab:blue", (0, (6, 2)))', "black_and_white"),
+    in_plots("hyperparameters", "cost = -t if larger else t", "cost = t", "huge or merely"),
+    in_plots("hyperparameters", "beyond = cost > best + reach", "beyond = cost > best + 2 * reach + 9", "huge"),
+    in_plots("hyperparameters", "if reach == 0 or np.nanmax(cost)", "if np.nanmax(cost)", "merely"),
+    in_plots("hyperparameters", "found[beyond].min() if larger else found[beyond].max()", "found[beyond].max() if larger else found[beyond].min()", "huge"),
+    in_plots("hyperparameters", "bool(whole.sum() > most)", "bool(whole.sum() < most)", "counted"),
+    in_plots("hyperparameters", "diverged = int((~whole).sum())", "diverged = int(whole.sum())", "counted"),
+    in_plots("answers", "np.ceil(sure * bins).astype(int) - 1", "np.floor(sure * bins).astype(int)", "calibration"),
+    in_plots("answers", "z**2 / (4 * count**2)", "z**2 / (4 * count)", "95"),
+    in_plots("answers", "arguments.classes(y, len(p), p.shape[1]) == p.argmax(axis=1)", "arguments.classes(y, len(p), p.shape[1]) == p.argmin(axis=1)", "calibration"),
+    in_plots("answers", "1 - squares.sum() / spread", "squares.sum() / spread", "diagonal"),
+    in_plots("answers", "axes.plot(t, p,", "axes.plot(p, t,", "diagonal"),
+    in_plots("arguments", "(seen > 0).astype(int)", "(seen >= 0).astype(int)", "boundary or calibration"),
+    in_plots("arguments", "set(range(count))", "set(range(count + 1))", "bad_input"),
+    in_plots("plane", "return seen - boundary", "return seen + boundary", "wrong_side"),
+    in_plots("plane", 'origin="lower"', 'origin="upper"', "boundary_lies"),
+    in_plots("plane", "_answers(here) != labels", "_answers(here) == labels", "wrong_side"),
+    in_plots("plane", "np.delete(seen, i, axis=1).max(axis=1)", "np.delete(seen, i, axis=1).min(axis=1)", "several_classes"),
+    in_plots("plane", "(w @ middle + b) * w", "(w @ middle - b) * w", "perceptron"),
+    in_plots("plane", "b / np.linalg.norm(w)", "b", "perceptron"),
+    in_plots("surface", "[losses.min()], losses.min() + np.geomspace", "[losses.min()], np.geomspace", "levels"),
+    in_plots("surface", "seen[: lost[0] if len(lost) else None]", "seen", "paths_on"),
+    in_plots("surface", "*route[-1:].T", "*route[:1].T", "paths_on"),
+    in_plots("diagram", "np.abs(w[of_sign]) / largest", "np.abs(w[of_sign])", "as_thick"),
+    in_plots("diagram", "w[: len(a), : len(b)]", "w[: len(a), : len(b)][::-1]", "as_thick"),
+    in_plots("diagram", "if count < of:", "if count > of:", "leaves_out"),
+    in_plots("diagram", "1 - 0.85 * (values - values.min()) / span", "0.15 + 0.85 * (values - values.min()) / span", "shades_its_units"),
+    in_plots("functions", "SATURATED * np.abs(slope).max()", "SATURATED", "gallery_has"),
+    in_plots("functions", "still = np.abs(slope) <=", "still = np.abs(slope) <", "gallery_has"),
+    in_plots("weights", "np.argsort(-sizes", "np.argsort(sizes", "named_if"),
+    in_plots("weights", "np.histogram(w, ends)[0] / len(w)", "np.histogram(w, len(ends) - 1)[0] / len(w)", "ridges"),
+    in_plots("weights", "~np.isnan(found).all(axis=0)", "~np.isnan(found).any(axis=0)", "flow"),
+    in_plots("weights", "zero, lost = found == 0, ~np.isfinite(found)", "zero, lost = found == 0, np.isnan(found)", "flow"),
+    in_plots("animations", "np.asarray(route)[: step + 1]", "np.asarray(route)[: step]", "race"),
+    in_plots("animations", "milliseconds[-1] += 1000", "milliseconds[0] += 1000", "gif_of_a_boundary"),
+    in_plots("animations", "*grays, *INKS, *rims", "*grays, *rims", "race"),
 ]  # fmt: skip
 
 
