@@ -47,12 +47,10 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-@pytest.fixture(scope="module")
-def compiled_as_for_users():
+@pytest.fixture
+def compiled_as_for_users(monkeypatch):
     """Compile ``fit`` and sweeps as for users: at the tests' own level last bits depend on what stands around."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XLA_FLAGS", "")
-        yield
+    monkeypatch.setenv("XLA_FLAGS", "")
 
 
 @pytest.fixture

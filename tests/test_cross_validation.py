@@ -15,7 +15,7 @@ from jaxmlp.mlp import MLP
 from jaxmlp.sweeps import folds as cutting
 from jaxmlp.sweeps import members as crew
 
-pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
+to_the_bit = pytest.mark.usefixtures("compiled_as_for_users")
 KEY = jax.random.key(2)
 RNG = np.random.default_rng(1)
 X = RNG.normal(2, 3, size=(41, 4)).astype(np.float32)
@@ -61,6 +61,7 @@ def test_no_group_is_in_two_folds_and_folds_are_alike_in_size():
     assert np.bincount(fold).tolist() == [15, 15, 15, 15]
 
 
+@to_the_bit
 def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit():
     x, y, w = X[:40], Y[:40], W[:40]
     validated = sweeps.cross_validate(recipe, (x, y, w), folds=4, hyper=RATES, seeds=2, scaler=None, key=KEY, **OPTIONS)
@@ -80,6 +81,7 @@ def test_every_member_is_a_fit_on_the_rows_of_its_fold_to_the_bit():
     )
 
 
+@to_the_bit
 @pytest.mark.parametrize("weight", [None, W], ids=["alike", "weighted"])
 def test_folds_of_unequal_size_are_filled_with_rows_that_do_not_count(weight):
     validated = sweeps.cross_validate(RECIPE, (X, Y, weight), folds=4, scaler=None, key=KEY, **OPTIONS)
@@ -113,6 +115,7 @@ def test_the_scaler_sees_training_rows_alone():
     assert by_value(other.runs.member(0).params) != by_value(clean.runs.member(0).params)
 
 
+@to_the_bit
 def test_class_weights_count_for_training_and_not_for_the_fold_held_out():
     validated = sweeps.cross_validate(
         RECIPE, (X[:40], Y[:40]), folds=4, scaler=None, class_weight={0: 3.0}, key=KEY, **OPTIONS

@@ -19,7 +19,7 @@ from jaxmlp.sweeps import layout
 from jaxmlp.sweeps import members as crew
 from jaxmlp.training import StopReason, compiling
 
-pytestmark = pytest.mark.usefixtures("compiled_as_for_users")
+to_the_bit = pytest.mark.usefixtures("compiled_as_for_users")
 KEY = jax.random.key(5)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(53, 4)).astype(np.float32)
@@ -56,9 +56,12 @@ def assert_equal_to_the_bit(run, other):
 
 @pytest.fixture(scope="module")
 def runs():
-    return sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **OPTIONS)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XLA_FLAGS", "")
+        return sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **OPTIONS)
 
 
+@to_the_bit
 def test_a_member_is_the_run_of_its_setting_and_seed_to_the_bit(runs):
     assert len(runs) == 9
     for i in (0, 5, 7):
@@ -74,6 +77,7 @@ ALIKE = ("sgd", "adam", "momentum", "adagrad", "rmsprop", "amsgrad", "adamax", "
 """Optimizers that do nothing in a step which one of the others does not."""
 
 
+@to_the_bit
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ALIKE])
 def test_a_member_is_its_run_with_every_optimizer(name):
     fixed = training.Recipe(MLP((4, 6, 6, 3)), OPTIMIZERS[name], losses.softmax_cross_entropy)
@@ -82,6 +86,7 @@ def test_a_member_is_its_run_with_every_optimizer(name):
     assert_equal_to_the_bit(together.member(1), alone)
 
 
+@to_the_bit
 def test_a_member_is_its_run_with_every_regularizer_and_its_own_early_stopping():
     names = {
         "dropout": 0.2, "clip": 0.5, "noise": 0.1, "l1": 1e-4, "l2": 1e-3, "learning_rate": 0.03, "b1": 0.8,
@@ -99,18 +104,21 @@ def test_a_member_is_its_run_with_every_regularizer_and_its_own_early_stopping()
     assert together.wasted == 0
 
 
+@to_the_bit
 @pytest.mark.parametrize("at_once", [2, 9])
 def test_the_size_of_slices_changes_no_bit(runs, at_once):
     other = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, at_once=at_once, **OPTIONS)
     assert by_value(other.states) == by_value(runs.states)
 
 
+@to_the_bit
 def test_the_number_of_workers_changes_no_bit(runs, monkeypatch):
     monkeypatch.setattr(crew, "workers", lambda: 5)
     other = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, **OPTIONS)
     assert by_value(other.states) == by_value(runs.states)
 
 
+@to_the_bit
 def test_members_side_by_side_are_their_runs_to_rounding(monkeypatch):
     options = OPTIONS | {"epochs": 1}
     mapped = sweeps.sweep(recipe, DATA, hyper=RATES[:2], seeds=2, key=KEY, **options)
@@ -165,6 +173,7 @@ def test_other_numbers_compile_nothing(compilations):
     assert again.compile_seconds < 1
 
 
+@to_the_bit
 def test_a_diverged_member_is_marked_and_harms_no_other(runs):
     settings = [*RATES, {"learning_rate": 1e38}]
     with_one = sweeps.sweep(recipe, DATA, hyper=settings, seeds=3, key=KEY, **OPTIONS)
@@ -178,6 +187,7 @@ def test_a_diverged_member_is_marked_and_harms_no_other(runs):
     assert table["learning_rate"].tolist()[-1] == 1e38
 
 
+@to_the_bit
 def test_structure_makes_groups_whose_members_are_their_runs():
     def by_structure(hyper):
         net = MLP((4, *hyper["hidden"], 3), hyper["activation"])
@@ -210,6 +220,7 @@ def test_the_ladder_of_rates_is_tried_unless_settings_are_given():
     assert [setting["learning_rate"] for setting in runs.settings] == list(schedules.ladder())
 
 
+@to_the_bit
 def test_a_saved_sweep_goes_on_to_the_bit(runs, tmp_path):
     sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, **(OPTIONS | {"epochs": 2}))
     resumed = sweeps.sweep(recipe, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
@@ -237,6 +248,7 @@ def test_a_saved_sweep_goes_on_to_the_bit(runs, tmp_path):
         sweeps.sweep(another, DATA, hyper=RATES, seeds=3, key=KEY, save=tmp_path, resume=True, **OPTIONS)
 
 
+@to_the_bit
 def test_it_is_saved_while_it_runs(runs, tmp_path, monkeypatch):
     """Members are copied while workers write over them; what is copied is not lost with what it was copied from."""
     monkeypatch.setattr(sys.modules["jaxmlp.training"], "SECONDS_PER_SAVE", 0.0)
@@ -271,6 +283,7 @@ def test_a_failure_of_one_worker_ends_the_others_at_once(monkeypatch):
     assert time.perf_counter() - began < 30
 
 
+@to_the_bit
 def test_ctrl_c_leaves_what_has_been_run_and_it_goes_on_to_the_bit(runs, tmp_path, ctrl_c):
     options = OPTIONS | {"epochs": 100_000}
     ctrl_c()
@@ -366,6 +379,7 @@ def test_patience_counts_epochs_where_not_all_are_evaluated():
     assert table["mean"][0] == pytest.approx(np.nanmin(stopped.history["validation/loss"], axis=1).mean())
 
 
+@to_the_bit
 def test_halving_leaves_the_survivors_curves_unchanged():
     halved = sweeps.halving(recipe, DATA, seeds=2, key=KEY, first=2, factor=2.5, **(OPTIONS | {"epochs": 9}))
     whole = sweeps.sweep(recipe, DATA, seeds=2, key=KEY, **(OPTIONS | {"epochs": 9}))
@@ -388,6 +402,7 @@ def test_halving_leaves_the_survivors_curves_unchanged():
     assert by_value(halved.runs.member(final).state) == by_value(whole.member(final).state)
 
 
+@to_the_bit
 def test_interrupted_halving_goes_on_to_the_bit(tmp_path, monkeypatch):
     options = {"seeds": 2, "key": KEY, "first": 1, "factor": 2.0} | OPTIONS | {"epochs": 4}
     whole = sweeps.halving(recipe, DATA, **options)
