@@ -128,10 +128,15 @@ def is_measured(name: str) -> bool:
     return name.partition("/")[0] in QUANTITIES
 
 
+def by_layer(tree: Params) -> dict[str, Params]:
+    """Return the parts of a pytree's first level by name; a single array is one part, of the name ""."""
+    parts = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is not tree)[0]
+    return {jax.tree_util.keystr(path, simple=True): part for path, part in parts}
+
+
 def _norms(tree: Params) -> dict[str, Array]:
     """Return the Euclidean norm of all numbers, by the name "", and of those of each layer, by "/" and its name."""
-    parts = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is not tree)[0]
-    squares = {jax.tree_util.keystr(path, simple=True): sum_of_squares(part) for path, part in parts}
+    squares = {name: sum_of_squares(part) for name, part in by_layer(tree).items()}
     layers = {f"/{layer}": jnp.sqrt(square) for layer, square in squares.items() if layer}
     return {"": jnp.sqrt(sum(squares.values(), jnp.zeros(()))), **layers}
 
