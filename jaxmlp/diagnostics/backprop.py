@@ -40,8 +40,8 @@ class BackpropLayer(NamedTuple):
 class Backprop(NamedTuple):
     """Backpropagation, number by number; printed, a worked example to follow with a pencil.
 
-    ``formulas`` has for each name, such as "delta1", what it is made of; ``values`` the numbers, an array by the same name.
-    ``share`` is what each row has of the mean, ``row_losses`` are the rows' own losses and ``loss`` is their mean.
+    ``formulas`` has for each name, such as "delta1", what it is made of; ``values`` the numbers, an array by the same
+    name. ``share`` is what each row has of the mean, ``row_losses`` are the rows' own losses, ``loss`` is their mean.
     """
 
     net: MLP
@@ -81,8 +81,8 @@ def backprop(net: MLP, params: Params, x: Any, y: Any, loss: Loss, *, weight: An
         delta_l = (delta_(l+1) W_(l+1)^T) * f'(z_l),        dW_l = a_(l-1)^T delta_l,        db_l = sum_i delta_l
 
     The result equals ``jax.grad`` of the mean loss to rounding. Printed, it is a worked example for the first row, with
-    the numbers in the formulas; of wide layers only the first units and the first terms are written out, and it says so.
-    It runs eagerly, and for a 20-64-64-2 net and 100 rows takes BACKPROP ms.
+    the numbers in the formulas; of wide layers only the first units and the first terms are written out, and it says
+    so. It runs eagerly, and for a 20-64-64-2 net and 100 rows takes BACKPROP ms.
 
     Args:
         net: without normalization, residual blocks, heads, dropout or learned activations, in the standard

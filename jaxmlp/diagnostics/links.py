@@ -27,9 +27,9 @@ WRAPPER = optax.with_extra_args_support(optax.GradientTransformation(lambda p: (
 class Link(NamedTuple):
     """One transform of a chain, and what it did to each layer.
 
-    ``before`` and ``after`` are the Euclidean norms of the updates of each layer, ``cosine`` is that of the angle between
-    the updates behind the link and the gradient: -1 is straight downhill, NaN where one of them is 0. Arrays of shape
-    (layers,).
+    ``before`` and ``after`` are the Euclidean norms of the updates of each layer, ``cosine`` is that of the angle
+    between the updates behind the link and the gradient: -1 is straight downhill, NaN where one of them is 0. Arrays of
+    shape (layers,).
     """
 
     name: str
@@ -41,8 +41,8 @@ class Link(NamedTuple):
 class Explanation(NamedTuple):
     """What an optimizer did to a gradient, link by link; printed, a table.
 
-    ``updates`` and ``state`` are what the whole optimizer's ``update`` returns, ``layers`` the names of the first level of
-    the parameters.
+    ``updates`` and ``state`` are what the whole optimizer's ``update`` returns, ``layers`` the names of the first level
+    of the parameters.
     """
 
     links: tuple[Link, ...]
@@ -52,7 +52,7 @@ class Explanation(NamedTuple):
 
     def __repr__(self) -> str:
         """Lay the links out, a line for each layer."""
-        rows = [("link", "layer", "norm before", "after", "cosine to the gradient")]
+        rows: list[tuple[str, ...]] = [("link", "layer", "norm before", "after", "cosine to the gradient")]
         for link in self.links:
             for i, layer in enumerate(self.layers):
                 numbers = (link.before[i], link.after[i], link.cosine[i])
@@ -68,8 +68,8 @@ def explain(
         u_0 = g,        u_k, state_k = link_k(u_(k-1), state_k, params)
         ||u_(k-1)||,    ||u_k||,    cos(u_k, g) = <u_k, g> / (||u_k|| ||g||)        for each layer
 
-    It runs eagerly and changes nothing: go on with ``updates`` and ``state``, which are those of ``optimizer.update``. For
-    a 20-64-64-2 net and ``adam`` it takes EXPLAIN ms.
+    It runs eagerly and changes nothing: go on with ``updates`` and ``state``, which are those of ``optimizer.update``.
+    For a 20-64-64-2 net and ``adam`` it takes EXPLAIN ms.
 
     Args:
         optimizer: a gradient transform, ours or optax's, or a chain of them.

@@ -1,9 +1,11 @@
 """What is looked at: a recipe, its parameters and some rows, checked on the host before anything is compiled."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxmlp import checks, training
 from jaxmlp.mlp import MLP
@@ -23,8 +25,7 @@ def checked(recipe: Any, params: Params, data: Any) -> tuple[Program, Params, Ba
         data: (x, y) or (x, y, weight), as for ``training.fit``.
 
     Returns:
-        What two recipes that compute the same share, so that neither compiles anew; parameters of the net's own
-        structure; and the rows as arrays of floats.
+        The program, of net and loss alone; parameters of the net's own structure; and the rows as arrays of floats.
 
     Raises:
         TypeError: no recipe, or data of the wrong kind.
@@ -39,7 +40,13 @@ def checked(recipe: Any, params: Params, data: Any) -> tuple[Program, Params, Ba
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is {recipe!r}; give a training.Recipe(net, optimizer, loss)")
     params = parameters(recipe.net, params)
-    return Program(recipe, epochs=1, batch_size=1), params, training.to_batch(recipe, params, "", data)
+    return program(recipe), params, training.to_batch(recipe, params, "", data)
+
+
+def program(recipe: Recipe, *, with_optimizer: bool = False) -> Program:
+    """Return what is static of a recipe; without its optimizer, those that differ in that alone are compiled once."""
+    alone = recipe if with_optimizer else dataclasses.replace(recipe, optimizer=optax.identity(), augment=None)
+    return Program(alone, epochs=1, batch_size=1)
 
 
 def parameters(net: Any, params: Params) -> Params:

@@ -2,10 +2,10 @@
 
 L(alpha, beta) = loss(theta + alpha d_1 + beta d_2)        theta: the parameters; d_1, d_2: two directions
 
-Random directions are filter-normalized (section 4): the part of d that enters a unit gets the length of the weights that
-do. Otherwise a net of large weights, or any ReLU net rescaled without changing its function, would look flatter than it
-is. A run's path is seen from the side that shows most of it (section 7.2): d_1 and d_2 are the first two principal
-components of its points.
+Random directions are filter-normalized (section 4): the part of d that enters a unit gets the length of the weights
+that do. Otherwise a net of large weights, or any ReLU net rescaled without changing its function, would look flatter
+than it is. A run's path is seen from the side that shows most of it (section 7.2): d_1 and d_2 are the first two
+principal components of its points.
 """
 
 import functools
@@ -24,7 +24,7 @@ from jaxmlp import chains, checks, training
 from jaxmlp.diagnostics import problem
 from jaxmlp.mlp import MLP
 from jaxmlp.training import Program, Recipe, Run
-from jaxmlp.types import Key, Params
+from jaxmlp.types import Key, Params, Scalar
 
 AROUND, BEYOND = 1.0, 0.2
 """How far a surface goes where that is left open: from the parameters, in multiples of their own length, and beyond a
@@ -48,12 +48,12 @@ class Surface(NamedTuple):
 
     def __repr__(self) -> str:
         """Say in sentences what it shows."""
-        lowest = np.unravel_index(
-            int(np.nanargmin(np.where(np.isfinite(self.losses), self.losses, np.inf))), self.losses.shape
-        )
-        finite = self.losses[np.isfinite(self.losses)]
-        text = f"Loss on a grid of {len(self.alpha)} x {len(self.beta)}: {finite.min():.4g} to {finite.max():.4g}"
-        text += f", the lowest at ({self.alpha[lowest[0]]:.3g}, {self.beta[lowest[1]]:.3g})" if finite.size else ""
+        there = np.where(np.isfinite(self.losses), self.losses, np.nan)
+        text = f"Loss on a grid of {len(self.alpha)} x {len(self.beta)}: "
+        if np.isnan(there).all():
+            return f"{text}nowhere finite."
+        i, j = np.unravel_index(int(np.nanargmin(there)), there.shape)
+        text += f"{there[i, j]:.4g} at ({self.alpha[i]:.3g}, {self.beta[j]:.3g}) to {np.nanmax(there):.4g}"
         if self.path is None or self.shares is None:
             return f"{text}."
         return f"{text}; the plane shows {self.shares.sum():.0%} of the variance of a path of {len(self.path)} points."
@@ -67,7 +67,7 @@ def loss_surface(
     key: Key | None = None,
     path: Sequence[Params] | None = None,
     size: int = 25,
-    reach: float | None = None,
+    reach: Scalar | None = None,
 ) -> Surface:
     """Compute the mean loss on a plane through the parameters: a random one, or that which shows most of a path.
 
@@ -75,9 +75,9 @@ def loss_surface(
         d_1, d_2: principal components of (theta_0 - theta, ..., theta_n - theta), theta_k points of a path
 
     The whole grid is one compiled program, whose points are computed side by side as far as they take 128 MiB. Points
-    apart from the plane are projected onto it, so the loss at a point of the path is not that of the grid there, unless
-    the plane shows all of its variance. Weights of rows count, dropout is off. For 1,000 rows and a 20-64-64-2 net a grid
-    of 25 x 25 takes as long as SURFACE steps of training on the same rows.
+    of a path are projected onto the plane, so the loss at one is not that of the grid there, unless the plane shows all
+    of the path's variance. Weights of rows count, dropout is off. For 1,000 rows and a 20-64-64-2 net a grid of 25 x 25
+    takes as long as SURFACE steps of training on the same rows.
 
     Args:
         recipe: the model and the loss; its optimizer is not used.
@@ -101,14 +101,15 @@ def loss_surface(
         >>> recipe = Recipe(MLP(sizes=(1, 1)), optimizers.sgd(0.1), losses.squared_error)
         >>> x, points = jnp.array([[1.0], [-1.0]]), [(([[w]], [b]),) for w, b in [(0.0, 1.0), (2.0, 1.0), (3.0, 0.0)]]
         >>> loss_surface(recipe, points[-1], (x, 3 * x), path=points, size=5)
-        Loss on a grid of 5 x 5: 0.03059 to 14.65, the lowest at (-0.0949, -0.147); the plane shows 100% of the variance of
-        a path of 3 points.
+        Loss on a grid of 5 x 5: 0.2348 at (-0.474, 0.1) to 15.03; the plane shows 100% of the variance of a path of 3
+        points.
     """
     program, params, rows = problem.checked(recipe, params, data)
     size = checks.whole_number("size", size, 2)
     if (key is None) == (path is None):
         raise TypeError(
-            "give either key, for random directions, or path, for those that show a path, such as path_of(run)"
+            "key and path are both given, or neither; give key for random directions, or path for those that show one, "
+            "such as path_of(run)"
         )
     if reach is not None:
         checks.in_range("reach", reach, "(0, inf)")
@@ -132,8 +133,8 @@ def loss_surface(
 def path_of(run: Run, *, points: int = 50) -> list[Params]:
     """Return a run's parameters at epochs spread evenly from the beginning to its last: its path.
 
-    A run stores its last and its best parameters alone. It is made again, to the bit, from the beginning, so this takes as
-    long as the run did; where the optimizer averages, the path is that of the average.
+    A run stores its last and its best parameters alone. It is made again from the beginning, to the bit, which takes as
+    long as the run did. Where the optimizer averages, the path is that of the average.
 
     Args:
         run: what ``training.fit`` returns.
@@ -217,9 +218,12 @@ def _principal(params: Params, path: Sequence[Params]) -> tuple[tuple[Params, Pa
     _, sizes, components = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     if len(sizes) < 2 or sizes[1] <= np.finfo(center.dtype).eps * sizes[0]:
         raise ValueError("path lies in a line, and a plane needs 3 points that do not; give others")
-    directions = tuple(unravel(jnp.asarray(component, center.dtype)) for component in components[:2])
-    shares = np.square(sizes[:2]) / np.sum(np.square(sizes))
-    return (directions[0], directions[1]), points @ components[:2].T, shares
+    # Either sign is right; that whose largest number is above 0 is the same on all machines.
+    components = (
+        components[:2] * np.sign([component[np.abs(component).argmax()] for component in components[:2]])[:, None]
+    )
+    first, second = (unravel(jnp.asarray(component, center.dtype)) for component in components)
+    return (first, second), points @ components.T, np.square(sizes[:2]) / np.sum(np.square(sizes))
 
 
 def _span(places: NDArray[Any], beyond: float, size: int) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Tables of words and numbers, aligned."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +32,11 @@ def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Write a number in a few digits; one that there is not, NaN, is left out."""
-    return "" if np.isnan(value) else f"{value:.{digits}g}"
+def number(value: Any) -> str:
+    """Write a number in three digits; one that there is not, NaN, is left out."""
+    return "" if np.isnan(value) else f"{value:.3g}"
 
 
-def share(value: float) -> str:
+def share(value: Any) -> str:
     """Write a share in percent; NaN is left out."""
     return "" if np.isnan(value) else f"{value:.0%}"

@@ -50,8 +50,9 @@ from jaxmlp.training.state import Keys as Keys
 from jaxmlp.training.state import Program as Program
 from jaxmlp.training.state import RunState
 from jaxmlp.training.state import keys_of as keys_of
+from jaxmlp.training.step import plan_step as plan_step
 from jaxmlp.training.step import train_step
 from jaxmlp.training.watch import by_layer as by_layer
-from jaxmlp.training.watch import measure as measure
+from jaxmlp.training.watch import measure_plan as measure_plan
 
 __all__ = ["Recipe", "Replay", "Run", "RunState", "StopReason", "compilation_cache", "fit", "make_run", "train_step"]

@@ -27,7 +27,7 @@ from jaxmlp import chains
 from jaxmlp.losses import weighted_mean
 from jaxmlp.mlp import MLP
 from jaxmlp.training.recipe import Recipe
-from jaxmlp.training.step import plan_step
+from jaxmlp.training.step import Plan, plan_step
 from jaxmlp.types import Batch, HiddenLayer, Key, Parametric, Params, sum_of_squares
 
 QUANTITIES = ("learning_rate", "gradient_norm", "update_ratio", "dead", "saturated")
@@ -96,7 +96,11 @@ def measure(
         update_ratio 0.8
         update_ratio/0 0.8
     """
-    plan = plan_step(recipe, params, opt_state, batch, key)
+    return measure_plan(recipe, params, plan_step(recipe, params, opt_state, batch, key), batch)
+
+
+def measure_plan(recipe: Recipe, params: Params, plan: Plan, batch: Batch) -> dict[str, Float[Array, ""]]:
+    """Measure how training is doing by a step that is planned already, as ``measure`` does."""
     rates = chains.learning_rates(plan.opt_state)
     of_params, of_updates = _norms(params), _norms(plan.updates)
     values = {f"learning_rate/{i}" if len(rates) > 1 else "learning_rate": rate for i, rate in enumerate(rates)}
