@@ -97,7 +97,14 @@ class TestBackprop:
         deltas = jax.grad(shifted)([jnp.zeros((6, n)) for n in (4, 5, 2)])
         same([layer.delta for layer in result.layers], deltas, rtol=1e-10)
         values = result.values
-        assert list(values) == ["z1", "a1", "z2", "a2", "z3", *"delta3 dW3 db3 delta2 dW2 db2 delta1 dW1 db1".split()]
+        assert list(values) == [
+            "z1",
+            "a1",
+            "z2",
+            "a2",
+            "z3",
+            *["delta3", "dW3", "db3", "delta2", "dW2", "db2", "delta1", "dW1", "db1"],
+        ]
         np.testing.assert_allclose(values["z1"], X @ w1 + b1[None], rtol=1e-12)
         np.testing.assert_allclose(values["a1"], np.tanh(X @ w1 + b1[None]), rtol=1e-12)
         np.testing.assert_allclose(values["z3"], net.apply(params, jnp.asarray(X)), rtol=1e-12)
@@ -252,7 +259,7 @@ class TestGradientFlow:
         by_hand = diagnostics.backprop(net, params, X, LABELS, losses.softmax_cross_entropy, weight=WEIGHT)
         share = WEIGHT / WEIGHT.sum()
         updates, _ = optimizer.update(by_hand.gradient, optimizer.init(params), params)
-        after = mean_loss(net, optax.apply_updates(params, updates), X, jnp.asarray(LABELS), recipe.loss, WEIGHT)
+        after = mean_loss(net, optax.apply_updates(params, updates), X, LABELS, recipe.loss, WEIGHT)
         np.testing.assert_allclose([flow.loss, flow.loss_after], [by_hand.loss, after], rtol=1e-5)
         for i, layer in enumerate(by_hand.layers):
             signals = [(layer.z, flow.z_mean, flow.z_std)] + [(layer.a, flow.a_mean, flow.a_std)] * (i < 2)
@@ -270,8 +277,8 @@ class TestGradientFlow:
         rows = training.to_batch(recipe, params, "", (X, LABELS, WEIGHT))
         plan = training.plan_step(recipe, params, optimizer.init(params), rows)
         watched = jax.jit(lambda params, plan: training.measure_plan(recipe, params, plan, rows))(params, plan)
-        np.testing.assert_array_equal(flow.dead[:2], [watched["dead/0"], watched["dead/1"]])
-        np.testing.assert_array_equal(flow.saturated[:2], [watched["saturated/0"], watched["saturated/1"]])
+        np.testing.assert_allclose(flow.dead[:2], [watched["dead/0"], watched["dead/1"]])
+        np.testing.assert_allclose(flow.saturated[:2], [watched["saturated/0"], watched["saturated/1"]])
 
     @pytest.mark.parametrize("name", ["residual", "all together"])
     def test_measures_any_net(self, name):
@@ -300,10 +307,23 @@ class TestGradientFlow:
         text = repr(flow).split("\n")
         assert text[0].startswith("dead units: no row reaches half of a layer; ")
         assert text[1] == f"loss {flow.loss:.4g}"
-        assert (
-            text[2].split()
-            == "layer verdict z mean std a mean std delta gradient rms update ratio dead saturated".split()
-        )
+        assert text[2].split() == [
+            "layer",
+            "verdict",
+            "z",
+            "mean",
+            "std",
+            "a",
+            "mean",
+            "std",
+            "delta",
+            "gradient",
+            "rms",
+            "update",
+            "ratio",
+            "dead",
+            "saturated",
+        ]
         assert text[4].startswith("[1]    dead units")
         assert text[4].endswith(" 100%       100%")
         assert len(text) == 6
@@ -436,7 +456,7 @@ class TestLossSurface:
             look(key=KEY, reach=0)
         with pytest.raises(ValueError, match="size is 1; give a whole number of at least 2"):
             look(key=KEY, size=1)
-        with pytest.raises(TypeError, match="run is 3; give what training.fit returned"):
+        with pytest.raises(TypeError, match=r"run is 3; give what training\.fit returned"):
             diagnostics.path_of(3)
 
 
@@ -460,8 +480,8 @@ class TestExplain:
             state = result.state
 
     def test_measures_each_link_of_a_chain_within_a_chain(self):
-        inner = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1))
-        optimizer = optax.chain(optax.clip_by_global_norm(0.5), inner, regularizers.l2(0.3), optax.scale(-2.0))
+        inner = optax.chain(optimizers.scale_by_adam(), optax.add_decayed_weights(0.1))
+        optimizer = optax.chain(regularizers.clip_by_global_norm(0.5), inner, regularizers.l2(0.3), optax.scale(-2.0))
         params = MLP((3, 2, 1)).init(KEY)
         gradient = jax.tree.map(jnp.cos, params)
         result = diagnostics.explain(optimizer, gradient, optimizer.init(params), params)
@@ -482,7 +502,7 @@ class TestExplain:
                 np.testing.assert_allclose(link.cosine[i], v @ g / np.linalg.norm(v) / np.linalg.norm(g), rtol=1e-4)
         np.testing.assert_allclose(result.links[0].cosine, 1, rtol=1e-6)
         lines = repr(result).split("\n")
-        assert lines[0].split() == "link layer norm before after cosine to the gradient".split()
+        assert lines[0].split() == ["link", "layer", "norm", "before", "after", "cosine", "to", "the", "gradient"]
         assert [line.split()[0] for line in lines[1::2]] == names
         assert lines[2].split()[0] == "1"
 
@@ -490,7 +510,6 @@ class TestExplain:
         params = MLP((3, 2, 1)).init(KEY)
         for optimizer, name in (
             (optax.masked(optimizers.adam(0.1), True), "masked"),
-            (optax.MultiSteps(optimizers.adam(0.1), 2).gradient_transformation(), "MultiSteps"),
             (optax.inject_hyperparams(optimizers.adam)(0.1), "inject_hyperparams"),
             (optax.apply_if_finite(optimizers.adam(0.1), 3), "apply_if_finite"),
         ):

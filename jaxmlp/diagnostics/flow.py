@@ -137,8 +137,8 @@ def gradient_flow(
     why it is not. Verdicts follow from the constants of this module, each with its reason; a consequence is not named
     beside its cause. Any ``MLP`` is measured; signals and deltas without dropout.
 
-    A call takes as long as FLOW steps of training on the same rows, compile time apart, for a 20-64-64-2 net and 64 to
-    1,000 rows.
+    For a 20-64-64-2 net and 1,000 rows what is compiled has taken as long as 3 steps of training on the same rows, the
+    whole call as 11; for 64 rows it was 9, and the checks on the host 70 more, ten milliseconds.
 
     Args:
         recipe: what is trained, and how; or a net alone, of which no step can be judged.
