@@ -11,14 +11,16 @@ what row i has of the mean loss L, 1 / rows without weights::
     db_l     = sum_i delta_l                  dL/db_l
 
 (Rumelhart, Hinton and Williams 1986, equations 1 to 8.) Nothing but the slopes of losses and activations that are not
-among ``slopes`` is left to JAX's own differentiation.
+among ``slopes`` is left to JAX's own differentiation. Products and sums are NumPy's, on the host.
 """
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float
+from numpy.typing import NDArray
 
 from jaxmlp import losses
 from jaxmlp.diagnostics import problem, slopes, worked
@@ -30,11 +32,11 @@ from jaxmlp.types import Batch, Layer, Loss, Parametric, Params
 class BackpropLayer(NamedTuple):
     """What one layer computes on the way forward and backward; of the last, ``a`` are the outputs themselves."""
 
-    z: Float[Array, "rows units"]
-    a: Float[Array, "rows units"]
-    delta: Float[Array, "rows units"]
-    dw: Float[Array, "inputs units"]
-    db: Float[Array, "units"]
+    z: NDArray[Any]  # (rows, units)
+    a: NDArray[Any]  # (rows, units)
+    delta: NDArray[Any]  # (rows, units)
+    dw: NDArray[Any]  # (inputs, units)
+    db: NDArray[Any]  # (units,)
 
 
 class Backprop(NamedTuple):
@@ -48,19 +50,19 @@ class Backprop(NamedTuple):
     params: Params
     batch: Batch
     loss_function: Loss
-    share: Float[Array, "rows"]
-    row_losses: Float[Array, "rows"]
-    loss: Float[Array, ""]
+    share: NDArray[Any]
+    row_losses: NDArray[Any]
+    loss: NDArray[Any]
     layers: tuple[BackpropLayer, ...]
     formulas: dict[str, str]
 
     @property
-    def values(self) -> dict[str, Array]:
+    def values(self) -> dict[str, NDArray[Any]]:
         """The numbers by name: z1, a1, ..., then the deltas and gradients from the last layer to the first."""
         last = len(self.layers)
         forward = {f"{name}{i}": getattr(layer, name) for i, layer in enumerate(self.layers, 1) for name in ("z", "a")}
         del forward[f"a{last}"]
-        backward: dict[str, Array] = {}
+        backward: dict[str, NDArray[Any]] = {}
         for i, layer in reversed(list(enumerate(self.layers, 1))):
             backward |= {f"delta{i}": layer.delta, f"dW{i}": layer.dw, f"db{i}": layer.db}
         return forward | backward
@@ -82,7 +84,8 @@ def backprop(net: MLP, params: Params, x: Any, y: Any, loss: Loss, *, weight: An
 
     The result equals ``jax.grad`` of the mean loss to rounding. Printed, it is a worked example for the first row, with
     the numbers in the formulas; of wide layers only the first units and the first terms are written out, and it says
-    so. It runs eagerly, and for a 20-64-64-2 net and 100 rows has taken 12 ms on a CPU.
+    so. NumPy multiplies, on the host and in the dtype of the parameters. For 1,000 rows and a
+    20-64-64-2 net it has taken 22 ms on a CPU, 13 of them checks.
 
     Args:
         net: without normalization, residual blocks, heads, dropout or learned activations, in the standard
@@ -137,47 +140,46 @@ def backprop(net: MLP, params: Params, x: Any, y: Any, loss: Loss, *, weight: An
     recipe = Recipe(net, optax.identity(), loss)
     data = (x, y) if weight is None else (x, y, weight)
     _, params, batch = problem.checked(recipe, params, data)
-    batch = batch._replace(x=batch.x.astype(params[0].w.dtype))
-    zs, activations = _forward(net, params, batch.x)
-    rows = loss(zs[-1], batch.y)
-    counts = jnp.ones_like(rows) if batch.weight is None else batch.weight.astype(rows.dtype)
-    share = counts / jnp.sum(counts)
+    params, x = jax.tree.map(np.asarray, params), np.asarray(batch.x, params[0].w.dtype)
+    zs, activations = _forward(net, params, x)
+    rows = loss(jnp.asarray(zs[-1]), batch.y)
+    counts = np.ones(len(x), x.dtype) if batch.weight is None else np.asarray(batch.weight, x.dtype)
+    share = counts / counts.sum()
     of_loss = slopes.of_loss(loss)
-    delta = share.astype(zs[-1].dtype)[:, None] * of_loss.slope(zs[-1], batch.y)
+    delta = share[:, None] * np.asarray(of_loss.slope(jnp.asarray(zs[-1]), batch.y))
     layers: list[BackpropLayer] = []
     formulas = _forward_formulas(net)
     last = len(params)
     formulas[f"delta{last}"] = f"c * {of_loss.formula.format(z=f'z{last}')}"
     for i in range(last, 0, -1):
-        before = activations[i - 2] if i > 1 else batch.x
-        dw, db = _product(net, before.T, delta), jnp.sum(delta, axis=0)
+        before = activations[i - 2] if i > 1 else x
+        dw, db = before.T @ delta, delta.sum(axis=0)
         layers.insert(0, BackpropLayer(zs[i - 1], activations[i - 1], delta, dw, db))
         formulas[f"dW{i}"] = f"{f'a{i - 1}' if i > 1 else 'x'}^T delta{i}"
         formulas[f"db{i}"] = f"delta{i}, added up over the rows"
         if i > 1:
             of_activation = slopes.of_activation(net.hidden_activations[i - 2])
-            delta = _product(net, delta, params[i - 1].w.T) * of_activation.slope(zs[i - 2], activations[i - 2])
+            slope = of_activation.slope(jnp.asarray(zs[i - 2]), jnp.asarray(activations[i - 2]))
+            delta = (delta @ params[i - 1].w.T) * np.asarray(slope)
             formulas[f"delta{i - 1}"] = (
                 f"(delta{i} W{i}^T) * f'(z{i - 1}), where f'(z{i - 1}) = "
                 + of_activation.formula.format(z=f"z{i - 1}", a=f"a{i - 1}")
             )
     loss_of_all = losses.weighted_mean(rows, batch.weight)
+    rows, loss_of_all = np.asarray(rows), np.asarray(loss_of_all)
     return Backprop(net, params, batch, loss, share, rows, loss_of_all, tuple(layers), formulas)
 
 
-def _forward(net: MLP, params: Params, x: Array) -> tuple[list[Array], list[Array]]:
+def _forward(net: MLP, params: Params, x: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return the weighted sums and the activations of each layer."""
     zs, activations, a = [], [], x
     for i, layer in enumerate(params):
-        z = _product(net, a, layer.w) + jnp.broadcast_to(layer.b, (len(x), len(layer.b)))
-        a = z if i == len(params) - 1 else net.hidden_activations[i](z)  # type: ignore[operator]  # no learned ones
+        z = a @ layer.w + layer.b
+        if i < len(params) - 1:
+            a = np.asarray(net.hidden_activations[i](jnp.asarray(z)))  # type: ignore[operator]  # no learned ones
         zs.append(z)
-        activations.append(a)
+        activations.append(a if i < len(params) - 1 else z)
     return zs, activations
-
-
-def _product(net: MLP, a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=net.precision)
 
 
 def _forward_formulas(net: MLP) -> dict[str, str]:
