@@ -461,7 +461,7 @@ MUTANTS = [
     in_diagnostics("slopes", "lambda z, a: 1 - a * a,", "lambda z, a: 1 - a,", "TestBackprop and finite"),
     in_diagnostics("slopes", "lambda z, a: (z > 0)", "lambda z, a: (z < 0)", "every_activation"),
     in_diagnostics("worked", "_products(np.asarray(behind.delta[0]), w[k])", "_products(np.asarray(behind.delta[0]), w[0])", "lines_that_are_true"),
-    in_diagnostics("worked", "left[: TERMS + 1]", "left[:TERMS]", "leaves_out"),
+    in_diagnostics("worked", "else count) - TERMS", "else count)", "leaves_out"),
     in_diagnostics("flow", "jnp.square(whole - mean)", "jnp.square(whole)", "measures_signals"),
     in_diagnostics("flow", "jnp.sum(jnp.square(delta), axis=1)", "jnp.mean(jnp.square(delta), axis=1)", "measures_signals"),
     in_diagnostics("flow", "vanished = ~spoiled &", "vanished = ", "not_what_follows"),

@@ -70,7 +70,7 @@ class Backprop(NamedTuple):
     @property
     def gradient(self) -> tuple[Layer, ...]:
         """The gradient of the mean loss, in the structure of the parameters."""
-        return tuple(Layer(layer.dw, layer.db) for layer in self.layers)
+        return tuple(Layer(jnp.asarray(layer.dw), jnp.asarray(layer.db)) for layer in self.layers)
 
     def __repr__(self) -> str:
         """Write it out for the first row, with numbers put into the formulas."""

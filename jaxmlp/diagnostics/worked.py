@@ -95,7 +95,7 @@ def _backward(backprop: Any) -> Iterator[str]:
 
 def _products(left: NDArray[Any], right: NDArray[Any]) -> str:
     """Write out a sum of products."""
-    return _sum([f"{digits(a)} * {digits(b)}" for a, b in zip(left[: TERMS + 1], right, strict=False)], len(left))
+    return _sum([f"{digits(a)} * {digits(b)}" for a, b in zip(left[:TERMS], right, strict=False)], len(left))
 
 
 def _sum(terms: Sequence[str], count: int | None = None) -> str:
