@@ -165,9 +165,9 @@ def backprop(net: MLP, params: Params, x: Any, y: Any, loss: Loss, *, weight: An
                 f"(delta{i} W{i}^T) * f'(z{i - 1}), where f'(z{i - 1}) = "
                 + of_activation.formula.format(z=f"z{i - 1}", a=f"a{i - 1}")
             )
-    loss_of_all = losses.weighted_mean(rows, batch.weight)
-    rows, loss_of_all = np.asarray(rows), np.asarray(loss_of_all)
-    return Backprop(net, params, batch, loss, share, rows, loss_of_all, tuple(layers), formulas)
+    mean = losses.weighted_mean(rows, batch.weight)
+    numbers = (share, np.asarray(rows), np.asarray(mean))
+    return Backprop(net, params, batch, loss, *numbers, tuple(layers), formulas)
 
 
 def _forward(net: MLP, params: Params, x: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
