@@ -30,6 +30,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "training",  # the recipe, one step, the whole run, fit
     "logs",  # the history in a file while a run goes on: CSV, TensorBoard
     # -- looking at it --
+    "diagnostics",  # backpropagation step by step, gradient flow, loss surface, curvature, suspect rows
     "plots",  # the pictures (needs matplotlib)
     # -- many at once --
     "sweeps",  # every setting with every seed and fold as one program; halving, range test, ensembles

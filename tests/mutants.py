@@ -82,6 +82,9 @@ def in_folds(name: str, text: str, fault: str, words: str) -> Mutant:
 def in_plots(name: str, text: str, fault: str, words: str) -> Mutant:
     """A fault in one of the pictures' files."""
     return Mutant(f"plots/{name}.py", text, fault, f"tests/test_plots.py -k {words}")
+def in_diagnostics(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in what looks inside a net."""
+    return Mutant(f"diagnostics/{name}.py", text, fault, f"tests/test_diagnostics.py -k {words}")
 
 
 def in_kernel(text: str, fault: str, tests: str) -> Mutant:
@@ -521,6 +524,31 @@ MUTANTS = [
     in_plots("animations", "np.asarray(route)[: step + 1]", "np.asarray(route)[: step]", "race"),
     in_plots("animations", "milliseconds[-1] += 1000", "milliseconds[0] += 1000", "gif_of_a_boundary"),
     in_plots("animations", "*grays, *INKS, *rims", "*grays, *rims", "race"),
+    # -- diagnostics --
+    in_diagnostics("backprop", "share = counts / counts.sum()", "share = counts / len(counts)", "TestBackprop and every_loss"),
+    in_diagnostics("backprop", "delta @ params[i - 1].w.T", "delta @ params[i - 1].w", "TestBackprop and every_loss"),
+    in_diagnostics("slopes", "lambda z, a: 1 - a * a,", "lambda z, a: 1 - a,", "TestBackprop and finite"),
+    in_diagnostics("slopes", "lambda z, a: (z > 0)", "lambda z, a: (z < 0)", "every_activation"),
+    in_diagnostics("worked", "_products(np.asarray(behind.delta[0]), w[k])", "_products(np.asarray(behind.delta[0]), w[0])", "lines_that_are_true"),
+    in_diagnostics("worked", "else count) - TERMS", "else count)", "leaves_out"),
+    in_diagnostics("flow", "jnp.square(whole - mean)", "jnp.square(whole)", "measures_signals"),
+    in_diagnostics("flow", "jnp.sum(jnp.square(delta), axis=1)", "jnp.mean(jnp.square(delta), axis=1)", "measures_signals"),
+    in_diagnostics("flow", "vanished = ~spoiled &", "vanished = ", "not_what_follows"),
+    in_diagnostics("flow", "& bounded & ~dead", "& ~dead", "finds_a_net_healthy or names_a_fault"),
+    in_diagnostics("flow", "after > RAISED * before", "after < RAISED * before", "names_a_fault"),
+    in_diagnostics("flow", 'column("length") > 0, column("update_ratio")', 'column("length") >= 0, column("update_ratio")', "layer_of_zeros"),
+    in_diagnostics("links", "_run(link, updates, of_link, params", "_run(link, gradient, of_link, params", "TestExplain"),
+    in_diagnostics("links", "_norm(u), _norm(v), _cosine(v, g)", "_norm(u), _norm(v), _cosine(u, g)", "chain_within"),
+    in_diagnostics("surface", "drawn * (wanted / lengths)", "drawn / lengths", "as_long_as"),
+    in_diagnostics("surface", "points - points.mean(axis=0), full", "points, full", "most_of_a_path"),
+    in_diagnostics("surface", "np.square(sizes[:2]) / np.sum(np.square(sizes))", "sizes[:2] / np.sum(sizes)", "most_of_a_path"),
+    in_diagnostics("curvature", "float((sizes[0] / sizes[-1]) ** 2)", "float(sizes[0] / sizes[-1])", "TestConditionNumber"),
+    in_diagnostics("curvature", "largest_rate=2 / largest", "largest_rate=1 / largest", "up_to_which_rate or whole_spectrum"),
+    in_diagnostics("curvature", "for _ in range(2):", "for _ in range(0):", "whole_spectrum"),
+    in_diagnostics("curvature", "<= rounding)) + 1", "< 0)) + 1", "many_times"),
+    in_diagnostics("cost", "- 2 * layers[0].shape[0] * layers[0].shape[1]", "- layers[0].shape[0] * layers[0].shape[1]", "counted_by_hand"),
+    in_diagnostics("rows", "np.argsort(-self.loss", "np.argsort(self.loss", "mislabelled"),
+    in_diagnostics("rows", "jnp.sqrt(sum_of_squares(gradient))", "sum_of_squares(gradient)", "loop_over"),
 ]  # fmt: skip
 
 

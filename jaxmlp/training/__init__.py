@@ -7,7 +7,7 @@ gradient descent, ``watch`` measures how training itself is doing, ``fingerprint
 options and the cache of programs, ``run`` is what comes out, ``host`` hears Ctrl-C and draws a progress bar, and
 ``fit`` is the call that a person makes.
 
-What ``sweeps`` builds on stands here under its own names, too, though not in ``__all__``.
+What ``sweeps`` and ``diagnostics`` build on stands here under its own names, too, though not in ``__all__``.
 """
 
 from jaxmlp.training.compiling import compilation_cache
@@ -34,6 +34,8 @@ from jaxmlp.training.recipe import resolve as resolve
 from jaxmlp.training.replay import Replay
 from jaxmlp.training.run import Origin as Origin
 from jaxmlp.training.run import Run, StopReason
+from jaxmlp.training.run import compiled_advance as compiled_advance
+from jaxmlp.training.run import compiled_start as compiled_start
 from jaxmlp.training.run import names_in_order as names_in_order
 from jaxmlp.training.run import options_of as options_of
 from jaxmlp.training.run import reason as reason
@@ -51,6 +53,9 @@ from jaxmlp.training.state import Keys as Keys
 from jaxmlp.training.state import Program as Program
 from jaxmlp.training.state import RunState
 from jaxmlp.training.state import keys_of as keys_of
+from jaxmlp.training.step import plan_step as plan_step
 from jaxmlp.training.step import train_step
+from jaxmlp.training.watch import by_layer as by_layer
+from jaxmlp.training.watch import measure_plan as measure_plan
 
 __all__ = ["Recipe", "Replay", "Run", "RunState", "StopReason", "compilation_cache", "fit", "make_run", "train_step"]

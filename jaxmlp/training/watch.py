@@ -27,7 +27,7 @@ from jaxmlp import chains
 from jaxmlp.losses import weighted_mean
 from jaxmlp.mlp import MLP
 from jaxmlp.training.recipe import Recipe
-from jaxmlp.training.step import plan_step
+from jaxmlp.training.step import Plan, plan_step
 from jaxmlp.types import Batch, HiddenLayer, Key, Parametric, Params, sum_of_squares
 
 QUANTITIES = ("learning_rate", "gradient_norm", "update_ratio", "dead", "saturated")
@@ -96,7 +96,11 @@ def measure(
         update_ratio 0.8
         update_ratio/0 0.8
     """
-    plan = plan_step(recipe, params, opt_state, batch, key)
+    return measure_plan(recipe, params, plan_step(recipe, params, opt_state, batch, key), batch)
+
+
+def measure_plan(recipe: Recipe, params: Params, plan: Plan, batch: Batch) -> dict[str, Float[Array, ""]]:
+    """Measure how training is doing by a step that is planned already, as ``measure`` does."""
     rates = chains.learning_rates(plan.opt_state)
     of_params, of_updates = _norms(params), _norms(plan.updates)
     values = {f"learning_rate/{i}" if len(rates) > 1 else "learning_rate": rate for i, rate in enumerate(rates)}
@@ -128,10 +132,15 @@ def is_measured(name: str) -> bool:
     return name.partition("/")[0] in QUANTITIES
 
 
+def by_layer(tree: Params) -> dict[str, Params]:
+    """Return the parts of a pytree's first level by name; a single array is one part, of the name ""."""
+    parts = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is not tree)[0]
+    return {jax.tree_util.keystr(path, simple=True): part for path, part in parts}
+
+
 def _norms(tree: Params) -> dict[str, Array]:
     """Return the Euclidean norm of all numbers, by the name "", and of those of each layer, by "/" and its name."""
-    parts = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is not tree)[0]
-    squares = {jax.tree_util.keystr(path, simple=True): sum_of_squares(part) for path, part in parts}
+    squares = {name: sum_of_squares(part) for name, part in by_layer(tree).items()}
     layers = {f"/{layer}": jnp.sqrt(square) for layer, square in squares.items() if layer}
     return {"": jnp.sqrt(sum(squares.values(), jnp.zeros(()))), **layers}
 
