@@ -82,6 +82,8 @@ def in_folds(name: str, text: str, fault: str, words: str) -> Mutant:
 def in_plots(name: str, text: str, fault: str, words: str) -> Mutant:
     """A fault in one of the pictures' files."""
     return Mutant(f"plots/{name}.py", text, fault, f"tests/test_plots.py -k {words}")
+
+
 def in_diagnostics(name: str, text: str, fault: str, words: str) -> Mutant:
     """A fault in what looks inside a net."""
     return Mutant(f"diagnostics/{name}.py", text, fault, f"tests/test_diagnostics.py -k {words}")
