@@ -77,12 +77,12 @@ def test_every_picture_is_among_those_that_are_tested():
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_needs_no_display_and_its_legend_hides_nothing(name):
+def test_a_picture_needs_no_display_and_its_legend_hides_nothing(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # whoever imports it fails
     axes = PICTURES[name]()
     figure = axes.figure
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    assert "matplotlib.pyplot" not in sys.modules
     if axes.get_legend() is not None:
         box, inside = axes.get_legend().get_window_extent(), axes.get_window_extent()
         assert not box.overlaps(inside)
