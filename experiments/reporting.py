@@ -4,6 +4,7 @@ An experiment is a module with a frozen dataclass ``Config``, whose fields are i
 ``run(config)``, which answers the question and returns what it found.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -12,7 +13,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,6 +55,17 @@ def check_folder(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         sys.exit(f"The results cannot be written to {folder} ({error.strerror}); choose another with --out.")
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Compute in 64-bit numbers for a while."""
+    before = jax.config.values["jax_enable_x64"]
+    jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # JAX's own lack
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)  # type: ignore[no-untyped-call]
 
 
 def environment() -> dict[str, Any]:

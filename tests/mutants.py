@@ -527,6 +527,7 @@ MUTANTS = [
     in_plots("animations", "milliseconds[-1] += 1000", "milliseconds[0] += 1000", "gif_of_a_boundary"),
     in_plots("animations", "*grays, *INKS, *rims", "*grays, *rims", "race"),
     # -- diagnostics --
+    in_diagnostics("flow", "jnp.square(delta / scale)", "jnp.square(delta) / scale / scale", "too_small"),
     in_diagnostics("backprop", "share = counts / counts.sum()", "share = counts / len(counts)", "TestBackprop and every_loss"),
     in_diagnostics("backprop", "delta @ params[i - 1].w.T", "delta @ params[i - 1].w", "TestBackprop and every_loss"),
     in_diagnostics("slopes", "lambda z, a: 1 - a * a,", "lambda z, a: 1 - a,", "TestBackprop and finite"),

@@ -252,6 +252,12 @@ class TestGradientFlow:
         assert flow.verdicts == (Verdict.HEALTHY,)
         assert flow.loss < 0.5 * run.history["train/loss"][0]
 
+    def test_sees_gradients_whose_squares_are_too_small_for_floats(self):
+        net = MLP((1, 1, 1, 1, 1, 1), "identity")
+        params = tuple(Layer(jnp.full((1, 1), 1e-5), jnp.zeros(1)) for _ in range(5))
+        flow = diagnostics.gradient_flow(net, params, ([[1.0]], [[1.0]]), loss=losses.squared_error)
+        np.testing.assert_allclose(flow.delta[:-1] / flow.delta[-1], 1e-5 ** np.arange(4.0, 0, -1), rtol=1e-4)
+
     def test_measures_signals_and_gradients_of_each_layer(self):
         net, optimizer = MLP((3, 4, 5, 2), ("tanh", "relu")), optimizers.momentum(0.1)
         recipe, params = Recipe(net, optimizer, losses.softmax_cross_entropy), drawn(net)

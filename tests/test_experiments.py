@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import reporting
@@ -116,6 +117,15 @@ for name in {names}:
     for mistakes, bound, best in zip(*(perceptrons[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
         assert 0 < mistakes <= best <= bound * 1.001
     assert min(perceptrons["xor_mistakes"]) > 0
+    step = json.loads((tmp_path / "experiments.backprop_by_hand/result.json").read_text())["numbers"]
+    assert step["loss_after"] < step["loss_before"] / 2
+    assert np.max(step["from_autodiff"]) < 1e-14 < np.max(step["from_differences"]) < 1e-7
+    deep = json.loads((tmp_path / "experiments.vanishing_gradients/result.json").read_text())["numbers"]
+    a_layer = np.median(np.array(deep["gradient"])[:, 0], axis=1) ** (1 / 2)  # of nets with three hidden layers
+    np.testing.assert_allclose(a_layer[[0, 2, 3, 4]], [0.25, 0.5**0.5, 1, 2], rtol=0.15)
+    race = json.loads((tmp_path / "experiments.optimizer_race/result.json").read_text())["numbers"]
+    assert race["walked"]["adagrad"] == pytest.approx(2 * 0.01 * 10_000**0.5, rel=0.02)
+    assert race["walked"]["rmsprop"] == pytest.approx(100, rel=0.01)
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):

@@ -262,11 +262,18 @@ def _measured(
             values[f"{name}_std/{i}"] = jnp.sqrt(_mean(jnp.square(whole - mean), weight))
             values |= {f"size/{i}": jnp.sqrt(_mean(jnp.square(whole), weight))} if name == "z" else {}
     for i, delta in enumerate(_deltas(recipe, params, rows)):
-        values[f"delta/{i}"] = jnp.sqrt(weighted_mean(jnp.sum(jnp.square(delta), axis=1), weight))
+        values[f"delta/{i}"] = _size(delta, weight)
         values[f"length/{i}"] = sum_of_squares(params[i])
     for i, activation in enumerate(net.hidden_activations):
         values[f"bounded/{i}"] = _is_bounded(activation, params[i])
     return values
+
+
+def _size(delta: Array, weight: Array | None) -> Array:
+    """Return sqrt(mean_i ||delta_i||^2), whose squares would be 0 for a gradient that has all but vanished."""
+    largest = jnp.max(jnp.abs(delta))
+    scale = jnp.where(largest > 0, largest, 1)
+    return scale * jnp.sqrt(weighted_mean(jnp.sum(jnp.square(delta / scale), axis=1), weight))
 
 
 def _mean(numbers: Array, weight: Array | None) -> Array:
