@@ -185,7 +185,7 @@ def test_another_version_of_jax_and_another_recipe_are_said(tmp_path, monkeypatc
 
 
 def of_parts(slope, scale, optimizer):
-    """A recipe whose step has an array of its own, and a function that JAX writes with its address."""
+    """A recipe whose step has an array of its own, and a function with a slope of its own."""
 
     @jax.custom_jvp
     def bent(z):

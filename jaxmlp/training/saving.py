@@ -141,5 +141,6 @@ def _digest_of_step(program: Program, inputs: Inputs) -> str:
 
     row = jax.tree.map(lambda array: array[:1], inputs.train)
     traced = jax.make_jaxpr(step)(inputs.hyper, row, jax.random.key(0))
+    # Before 0.10 JAX writes callbacks with their addresses, which differ from process to process.
     without_addresses = re.sub("0x[0-9a-f]+", "", str(traced.jaxpr))
     return hashlib.sha256((without_addresses + digest(traced.consts)).encode()).hexdigest()
