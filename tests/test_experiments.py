@@ -116,6 +116,14 @@ for name in {names}:
     for mistakes, bound, best in zip(*(perceptrons[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
         assert 0 < mistakes <= best <= bound * 1.001
     assert min(perceptrons["xor_mistakes"]) > 0
+    penalties = json.loads((tmp_path / "experiments.l1_l2/result.json").read_text())["numbers"]
+    assert max(penalties["apart"][0], penalties["apart"][2]) < 1e-4 < penalties["apart"][1]
+    strongest = [of_penalty[-1] for of_penalty in penalties["weights"][0][0]]
+    assert [sum(weight == 0 for weight in weights) for weights in strongest] == [20, 0, 0]
+    stopped = json.loads((tmp_path / "experiments.early_stopping/result.json").read_text())["numbers"]
+    assert stopped["epochs"][-1] == [12, 12]
+    for shorter, longer in zip(stopped["epochs"], stopped["epochs"][1:], strict=False):
+        assert all(a <= b for a, b in zip(shorter, longer, strict=True))
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
