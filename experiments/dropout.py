@@ -1,8 +1,15 @@
 """What does dropout do to the gap between training and test, and is a net without it the mean of all its thinned nets?
 
-python -m experiments.dropout
-python -m experiments.dropout --rows 1400
+    python -m experiments.dropout
+    python -m experiments.dropout --rows 1400
 
+Nets with two hidden layers of 128 on 300 of scikit-learn's digits, tested on 360 others; then each net is thinned at
+random as in training, and the probabilities of 256 such nets are averaged (Srivastava et al. 2014, section 7.5).
+Expected: dropout does not close the gap here. The test accuracy is 94.0 +- 0.8 % without and at most 94.4 +- 0.8 % (0.4
+dropped), the log loss even rises from 0.30 +- 0.09 to 0.41 +- 0.05; from 0.8 on the accuracy falls. The whole net is as
+accurate as the mean of the thinned ones up to 0.8, but surer of itself: at 0.5 the loss of the mean is 0.205 +- 0.007,
+that of the whole net 0.40 +- 0.09; from 0.7 on it is the other way round. At 0.9, after the same 300 epochs, scaling the
+weights fails: 27 % against 66 %. Half a minute on two CPU cores.
 """
 
 import dataclasses

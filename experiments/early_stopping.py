@@ -1,8 +1,14 @@
 """What does patience cost, and what does it save: how long should a net wait for a better epoch before it stops?
 
-python -m experiments.early_stopping
-python -m experiments.early_stopping --wrong 0
+    python -m experiments.early_stopping
+    python -m experiments.early_stopping --wrong 0
 
+Nets on scikit-learn's digits with 20 % of the training and validation labels drawn anew, all trained for 200 epochs;
+every patience is then replayed on the stored curves. A second pass of the same runs looks at the test digits, whose
+labels are right. Expected, of 20 nets: the lowest validation loss comes after some 12 epochs. Patience 5 finds it in
+all 20 nets, after 17 +- 3 epochs, and saves 92 % of the time; patience 1 stops before it in 11 of 20, which costs 0.3
+points of 92.8 +- 1.4 % test accuracy, within the spread. Longer patience changes nothing about the best epoch. Without
+stopping the accuracy falls to 81.3 +- 1.7 %: keep the best parameters, or stop. Half a minute on two CPU cores.
 """
 
 import dataclasses

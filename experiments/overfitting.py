@@ -1,8 +1,16 @@
 """When does a net overfit: how far apart are training and test digits, by the size of net and training set?
 
-python -m experiments.overfitting
-python -m experiments.overfitting --wrong 0.4
+    python -m experiments.overfitting
+    python -m experiments.overfitting --wrong 0.4
 
+Nets of one hidden layer, trained for 2,000 steps on some of scikit-learn's digits, with right labels and with 20 % of
+them drawn anew at random; all are tested on the same 360 digits with right labels. Expected: more digits close the gap,
+from 14.7 +- 0.9 % (50 digits) to 2.1 +- 0.5 % (1,400) with 256 units. More units do not open it: with 50 digits it is
+40.9 +- 4.8 % with 4 units, and the test accuracy grows with the width for every number of digits. That a net is too
+large shows only where labels are wrong, and not for long: of 1,400 digits 87.1 +- 1.6 % with 16 units, 82.2 +- 2.0 with
+64, 85.5 +- 1.4 with 256; on the way there these had 92.4, 93.0 and 92.3 %, so that stopping in time is worth more than
+the size. The spread is that of first weights and orders; all nets of a size see the same digits. A minute and a half on
+two CPU cores.
 """
 
 import dataclasses
