@@ -8,7 +8,7 @@ divided by its nets, which share the cores. Expected: per epoch fewer rows win, 
 epochs with 4 rows, 3.5 with 16, 29 with 256 (7 of 8 nets) and more than 50 with 1,024. Per second neither end does: a
 step of 4 rows uses the machine badly, and 16 are the fastest to 95 %. Longer training with 4 rows ends at a higher
 loss, 0.22 +- 0.08 against 0.13 +- 0.03 with 16, at the same accuracy. The gradient's noise is that of a mean of rows
-drawn without replacement, within 12 % in 200 draws. Half a minute on two CPU cores. Another rate for each batch size
+drawn without replacement, within 13 % in 200 draws. Half a minute on two CPU cores. Another rate for each batch size
 could change the order; it was not tried.
 """
 
