@@ -89,43 +89,78 @@ def test_the_list_shows_every_experiment_and_its_question():
         assert f"python -m {name}\n    {question}\n" in done.stdout
 
 
-def test_every_experiment_runs_when_it_is_only_tried(tmp_path):
-    """In a process of their own, all of them together, as importing JAX and drawing take most of the time."""
-    names = [name for name in questions() if "benchmarks" not in name]
+def logic_gates(numbers):
+    assert [sum(numbers["separable"][n]) for n in "12"] == [4, 14]
+    assert numbers["separable"]["2"] == numbers["learned"]["2"][0] == numbers["learned"]["2"][1]
+    assert all(numbers["two_layers"]["2"])
+
+
+def concert(numbers):
+    assert [sum(goes) for goes in numbers["goes"]] == [8, 7, 7, 5, 4, 3, 1, 1, 0]
+    assert numbers["chosen_power"] == [0.25, 0.75, 0.25]
+
+
+def perceptron_convergence(numbers):
+    assert all(numbers["converged"])
+    for mistakes, bound, best in zip(*(numbers[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
+        assert 0 < mistakes <= best <= bound * 1.001
+    assert min(numbers["xor_mistakes"]) > 0
+
+
+def backprop_by_hand(numbers):
+    assert numbers["loss_after"] < numbers["loss_before"] / 2
+    assert np.max(numbers["from_autodiff"]) < 1e-14 < np.max(numbers["from_differences"]) < 1e-7
+
+
+def vanishing_gradients(numbers):
+    a_layer = np.median(np.array(numbers["gradient"])[:, 0], axis=1) ** (1 / 2)  # of nets with three hidden layers
+    np.testing.assert_allclose(a_layer[[0, 2, 3, 4]], [0.25, 0.5**0.5, 1, 2], rtol=0.15)
+
+
+def optimizer_race(numbers):
+    assert numbers["walked"]["adagrad"] == pytest.approx(2 * 0.01 * 10_000**0.5, rel=0.02)
+    assert numbers["walked"]["rmsprop"] == pytest.approx(100, rel=0.01)
+
+
+def l1_l2(numbers):
+    assert max(numbers["apart"][0], numbers["apart"][2]) < 1e-4 < numbers["apart"][1]
+    strongest = [of_penalty[-1] for of_penalty in numbers["weights"][0][0]]
+    assert [sum(weight == 0 for weight in weights) for weights in strongest] == [20, 0, 0]
+
+
+def early_stopping(numbers):
+    assert numbers["epochs"][-1] == [12, 12]
+    for shorter, longer in zip(numbers["epochs"], numbers["epochs"][1:], strict=False):
+        assert all(a <= b for a, b in zip(shorter, longer, strict=True))
+
+
+SHOWN = (
+    logic_gates, concert, perceptron_convergence, backprop_by_hand, vanishing_gradients, optimizer_race, l1_l2,
+    early_stopping,
+)  # fmt: skip
+"""What even a short run shows, by the name of the experiment."""
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_every_experiment_runs_when_it_is_only_tried(part, tmp_path):
+    """In one process for several of them, as importing JAX and drawing take most of the time."""
+    names = [name for name in questions() if "benchmarks" not in name][part::3]
     program = f"""
 import importlib, pathlib
 for name in {names}:
     module = importlib.import_module(name)
     module.run(module.Config(smoke=True, out=pathlib.Path({str(tmp_path)!r}) / name))
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+    shown = {f"experiments.{check.__name__}": check for check in SHOWN}
+    assert set(shown) <= set(questions())
     for name in names:
         result = json.loads((tmp_path / name / "result.json").read_text())
         assert result["config"]["smoke"] is True
-        assert result["numbers"]
         assert any(path.suffix == ".png" for path in (tmp_path / name).iterdir())
-    gates = json.loads((tmp_path / "experiments.logic_gates/result.json").read_text())["numbers"]
-    assert [sum(gates["separable"][n]) for n in "12"] == [4, 14]
-    assert gates["separable"]["2"] == gates["learned"]["2"][0] == gates["learned"]["2"][1]
-    assert all(gates["two_layers"]["2"])
-    concert = json.loads((tmp_path / "experiments.concert/result.json").read_text())["numbers"]
-    assert [sum(goes) for goes in concert["goes"]] == [8, 7, 7, 5, 4, 3, 1, 1, 0]
-    assert concert["chosen_power"] == [0.25, 0.75, 0.25]
-    perceptrons = json.loads((tmp_path / "experiments.perceptron_convergence/result.json").read_text())["numbers"]
-    assert all(perceptrons["converged"])
-    for mistakes, bound, best in zip(*(perceptrons[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
-        assert 0 < mistakes <= best <= bound * 1.001
-    assert min(perceptrons["xor_mistakes"]) > 0
-    step = json.loads((tmp_path / "experiments.backprop_by_hand/result.json").read_text())["numbers"]
-    assert step["loss_after"] < step["loss_before"] / 2
-    assert np.max(step["from_autodiff"]) < 1e-14 < np.max(step["from_differences"]) < 1e-7
-    deep = json.loads((tmp_path / "experiments.vanishing_gradients/result.json").read_text())["numbers"]
-    a_layer = np.median(np.array(deep["gradient"])[:, 0], axis=1) ** (1 / 2)  # of nets with three hidden layers
-    np.testing.assert_allclose(a_layer[[0, 2, 3, 4]], [0.25, 0.5**0.5, 1, 2], rtol=0.15)
-    race = json.loads((tmp_path / "experiments.optimizer_race/result.json").read_text())["numbers"]
-    assert race["walked"]["adagrad"] == pytest.approx(2 * 0.01 * 10_000**0.5, rel=0.02)
-    assert race["walked"]["rmsprop"] == pytest.approx(100, rel=0.01)
+        shown.get(name, bool)(result["numbers"])
+        assert result["numbers"]
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
