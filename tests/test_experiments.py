@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import re
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments import reporting
+from experiments import data_sets, reporting
 from experiments.__main__ import questions
 
 ROOT = Path(__file__).parent.parent
+ON_REAL_DATA = {
+    "experiments.mnist": data_sets.MNIST,
+    "experiments.pumpkin_seeds": data_sets.PUMPKIN_SEEDS,
+}
 
 
 def command(*arguments):
@@ -88,22 +93,37 @@ def test_the_list_shows_every_experiment_and_its_question():
         assert f"python -m {name}\n    {question}\n" in done.stdout
 
 
-def test_every_experiment_runs_when_it_is_only_tried(tmp_path):
-    """In a process of their own, all of them together, as importing JAX and drawing take most of the time."""
-    names = [name for name in questions() if "benchmarks" not in name]
+def try_all(names, folder):
+    """Run experiments in smoke mode, all of them in one process of their own."""
     program = f"""
 import importlib, pathlib
 for name in {names}:
     module = importlib.import_module(name)
-    module.run(module.Config(smoke=True, out=pathlib.Path({str(tmp_path)!r}) / name))
+    module.run(module.Config(smoke=True, out=pathlib.Path({str(folder)!r}) / name))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for name in names:
-        result = json.loads((tmp_path / name / "result.json").read_text())
+        result = json.loads((folder / name / "result.json").read_text())
         assert result["config"]["smoke"] is True
         assert result["numbers"]
-        assert any(path.suffix == ".png" for path in (tmp_path / name).iterdir())
+        assert any(path.suffix == ".png" for path in (folder / name).iterdir())
+
+
+def is_there(data_set):
+    """Whether an experiment's real data can be read without fetching anything."""
+    try:
+        files = data_sets.find(data_set, download=False)
+    except data_sets.DataError:
+        return False
+    needs_openpyxl = any(name.endswith(".xlsx") for name in files)
+    return not needs_openpyxl or importlib.util.find_spec("openpyxl") is not None
+
+
+def test_every_experiment_runs_when_it_is_only_tried(tmp_path):
+    """In a process of their own, all of them together, as importing JAX and drawing take most of the time."""
+    names = [name for name in questions() if "benchmarks" not in name and name not in ON_REAL_DATA]
+    try_all(names, tmp_path)
     gates = json.loads((tmp_path / "experiments.logic_gates/result.json").read_text())["numbers"]
     assert [sum(gates["separable"][n]) for n in "12"] == [4, 14]
     assert gates["separable"]["2"] == gates["learned"]["2"][0] == gates["learned"]["2"][1]
@@ -116,6 +136,28 @@ for name in {names}:
     for mistakes, bound, best in zip(*(perceptrons[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
         assert 0 < mistakes <= best <= bound * 1.001
     assert min(perceptrons["xor_mistakes"]) > 0
+
+
+def test_experiments_on_real_data_run_when_they_are_only_tried(tmp_path):
+    names = [name for name, data_set in ON_REAL_DATA.items() if is_there(data_set)]
+    if not names:
+        pytest.skip(f"no real data sets: there is no {data_sets.BESIDE_CHECKOUT}, and JAXMLP_DATA names none")
+    try_all(names, tmp_path)
+    if "experiments.mnist" in names:
+        mnist = json.loads((tmp_path / "experiments.mnist/result.json").read_text())["numbers"]
+        assert all(0 < error < 0.9 for error in mnist["error"]["32"])
+        assert mnist["error"]["32"] == pytest.approx([errors[-1] for errors in mnist["by_epoch"]["32"]], abs=1e-6)
+    if "experiments.pumpkin_seeds" in names:
+        seeds = json.loads((tmp_path / "experiments.pumpkin_seeds/result.json").read_text())["numbers"]
+        assert [sum(of_sort) for of_sort in seeds["confusion"]] == [1300, 1200]
+        assert all(0.6 < share < 1 for of_split in seeds["lesson"] for share in of_split)
+
+
+def test_an_experiment_without_its_data_says_what_to_put_where(tmp_path):
+    done = command("experiments.mnist", "--data-dir", str(tmp_path / "absent"), "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "absent is no folder; give one with data sets" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
