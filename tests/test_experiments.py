@@ -136,6 +136,10 @@ def test_every_experiment_runs_when_it_is_only_tried(tmp_path):
     for mistakes, bound, best in zip(*(perceptrons[of] for of in ("mistakes", "bound", "best_bound")), strict=True):
         assert 0 < mistakes <= best <= bound * 1.001
     assert min(perceptrons["xor_mistakes"]) > 0
+    scaling = json.loads((tmp_path / "experiments.feature_scaling/result.json").read_text())["numbers"]
+    condition = scaling["condition"]
+    assert condition["standard"] < condition["robust"] < condition["min-max"] < 1e6 < 1e12 < condition["raw"]
+    assert scaling["saturated"]["raw"] > 0.9
 
 
 def test_experiments_on_real_data_run_when_they_are_only_tried(tmp_path):
