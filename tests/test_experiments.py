@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import re
@@ -8,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import reporting
+from experiments import data_sets, reporting
 from experiments.__main__ import questions
 
 ROOT = Path(__file__).parent.parent
+ON_REAL_DATA = {
+    "experiments.mnist": data_sets.MNIST,
+    "experiments.pumpkin_seeds": data_sets.PUMPKIN_SEEDS,
+}
 
 
 def command(*arguments):
@@ -134,17 +139,44 @@ def early_stopping(numbers):
         assert all(a <= b for a, b in zip(shorter, longer, strict=True))
 
 
+def feature_scaling(numbers):
+    condition = numbers["condition"]
+    assert condition["standard"] < condition["robust"] < condition["min-max"] < 1e6 < 1e12 < condition["raw"]
+    assert numbers["saturated"]["raw"] > 0.9
+
+
+def mnist(numbers):
+    assert all(0 < error < 0.9 for error in numbers["error"]["32"])
+    assert numbers["error"]["32"] == pytest.approx([errors[-1] for errors in numbers["by_epoch"]["32"]], abs=1e-6)
+
+
+def pumpkin_seeds(numbers):
+    assert [sum(of_sort) for of_sort in numbers["confusion"]] == [1300, 1200]
+    assert all(0.6 < share < 1 for of_split in numbers["lesson"] for share in of_split)
+
+
 SHOWN = (
     logic_gates, concert, perceptron_convergence, backprop_by_hand, vanishing_gradients, optimizer_race, l1_l2,
-    early_stopping,
+    early_stopping, feature_scaling, mnist, pumpkin_seeds,
 )  # fmt: skip
 """What even a short run shows, by the name of the experiment."""
 
 
-@pytest.mark.parametrize("part", range(3))
+def is_there(data_set):
+    """Whether an experiment's real data can be read without fetching anything."""
+    try:
+        files = data_sets.find(data_set, download=False)
+    except data_sets.DataError:
+        return False
+    needs_openpyxl = any(name.endswith(".xlsx") for name in files)
+    return not needs_openpyxl or importlib.util.find_spec("openpyxl") is not None
+
+
+@pytest.mark.parametrize("part", range(4))
 def test_every_experiment_runs_when_it_is_only_tried(part, tmp_path):
     """In one process for several of them, as importing JAX and drawing take most of the time."""
-    names = [name for name in questions() if "benchmarks" not in name][part::3]
+    names = [name for name in questions() if "benchmarks" not in name][part::4]
+    names = [name for name in names if name not in ON_REAL_DATA or is_there(ON_REAL_DATA[name])]
     program = f"""
 import importlib, pathlib
 for name in {names}:
@@ -159,8 +191,15 @@ for name in {names}:
         result = json.loads((tmp_path / name / "result.json").read_text())
         assert result["config"]["smoke"] is True
         assert any(path.suffix == ".png" for path in (tmp_path / name).iterdir())
-        shown.get(name, bool)(result["numbers"])
         assert result["numbers"]
+        shown.get(name, bool)(result["numbers"])
+
+
+def test_an_experiment_without_its_data_says_what_to_put_where(tmp_path):
+    done = command("experiments.mnist", "--data-dir", str(tmp_path / "absent"), "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "absent is no folder; give one with data sets" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
