@@ -127,6 +127,11 @@ def optimizer_race(numbers):
     assert numbers["walked"]["rmsprop"] == pytest.approx(100, rel=0.01)
 
 
+def gradient_descent(numbers):
+    assert numbers["threshold"] == pytest.approx(2, abs=0.002)
+    assert 0.5 < numbers["lower"]["gradient descent"] < 0.54  # the hill between the minima is at 0.076
+
+
 def l1_l2(numbers):
     assert max(numbers["apart"][0], numbers["apart"][2]) < 1e-4 < numbers["apart"][1]
     strongest = [of_penalty[-1] for of_penalty in numbers["weights"][0][0]]
@@ -157,6 +162,7 @@ def pumpkin_seeds(numbers):
 
 SHOWN = (
     logic_gates, concert, perceptron_convergence, backprop_by_hand, vanishing_gradients, optimizer_race, l1_l2,
+    gradient_descent,
     early_stopping, feature_scaling, mnist, pumpkin_seeds,
 )  # fmt: skip
 """What even a short run shows, by the name of the experiment."""
