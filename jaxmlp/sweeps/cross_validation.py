@@ -264,9 +264,10 @@ def _mean(each: Sequence[Outputs]) -> Outputs:
 
 
 def _refuse_weightless(masks: Sequence[NDArray[Any]], weight: Any) -> None:
+    counts = np.ones(len(masks[0])) if weight is None else np.asarray(weight)
     for i, mask in enumerate(masks):
         for what, rows in (("are held out in", mask), ("train in", ~mask)):
-            if weight is not None and not np.asarray(weight)[rows].any():
+            if not counts[rows].any():
                 raise ValueError(f"weight is 0 for all rows that {what} fold {i}; give fewer folds, or stratify")
 
 

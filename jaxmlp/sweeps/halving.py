@@ -141,7 +141,7 @@ def halving(
         return [_put_back(*of_group) for of_group in zip(states, rows, running, strict=True)]
 
     saver = saving.Saver(save, plan.groups, standing, resume, rungs=rungs)
-    if resume and save is not None and (found := saving.resumed(save, plan.groups, slices)):
+    if found := saver.found(slices):
         states, about = found
         rungs[:] = [Rung(epoch, tuple(kept)) for epoch, kept in about["rungs"]]
     total = spent([])

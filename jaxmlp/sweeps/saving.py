@@ -40,13 +40,28 @@ class Saver:
         if resume and folder is None:
             raise ValueError("resume is True, but save is None; give the folder to go on from as save")
         self._folder = folder
+        self._groups = groups
         self._states = states
+        self._resume = resume
         self._about = described(groups) | also if folder is not None else {}
         self._saved = time.perf_counter()
         if folder is not None and not resume:
             if archive.numbers(folder):
                 raise ValueError(f"save is {folder}, where something is saved already; give resume=True, or another")
             self.save()  # at once, since it is better to hear now that it cannot be done
+
+    def found(self, slices: Sequence[Sequence[Slice]]) -> tuple[list[RunState], dict[str, Any]] | None:
+        """Return where the members of each group stood when they were saved, and what else the file says.
+
+        None if it is not to be gone on from there, or nothing has been saved.
+
+        Raises:
+            archive.ArchiveError: the files are damaged.
+            ValueError: they are of another sweep.
+        """
+        if not self._resume or self._folder is None or not archive.numbers(self._folder):
+            return None
+        return _read(self._folder, self._groups, self._about["groups"], slices)
 
     def now_and_then(self) -> None:
         """Save if it is some time since it was done last."""
@@ -62,23 +77,15 @@ class Saver:
         self._saved = time.perf_counter()
 
 
-def resumed(
-    folder: str | os.PathLike[str], groups: Sequence[Group], slices: Sequence[Sequence[Slice]]
-) -> tuple[list[RunState], dict[str, Any]] | None:
-    """Return where the members of each group stood when they were saved, and what else the file says.
-
-    None if nothing has been saved.
-
-    Raises:
-        archive.ArchiveError: the files are damaged.
-        ValueError: they are of another sweep.
-    """
-    if not archive.numbers(folder):
-        return None
+def _read(
+    folder: str | os.PathLike[str],
+    groups: Sequence[Group],
+    of_groups: Sequence[dict[str, Any]],
+    slices: Sequence[Sequence[Slice]],
+) -> tuple[list[RunState], dict[str, Any]]:
     _, arrays, about = archive.read_latest(folder)
     if "groups" not in about:
         raise ValueError(f"{folder} holds a single run and no sweep; give the folder of a sweep")
-    of_groups = described(groups)["groups"]
     for i, (was, now) in enumerate(zip(about["groups"], of_groups, strict=False)):
         of_group = f" (structure {i} of {len(groups)})" if len(groups) > 1 else ""
         for name, sentence in WHAT.items():
@@ -92,7 +99,7 @@ def resumed(
     if reached > epochs:
         raise ValueError(f"epochs is {epochs}, but the saved sweep has run {reached}; give those")
     for was, now in zip(about["groups"], of_groups, strict=True):
-        training.warn_of_changes(folder, was, now, stacklevel=4)
+        training.warn_of_changes(folder, was, now, stacklevel=5)
     fitted = functools.partial(training.fitted, epochs=epochs)
     return [state._replace(history=jax.tree.map(fitted, state.history)) for state in states], about
 

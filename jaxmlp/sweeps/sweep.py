@@ -198,7 +198,7 @@ def carried_out(
     began = time.perf_counter()
     slices = [crew.slices_of(group) for group in plan.groups]
     saver = saving.Saver(save, plan.groups, lambda: [crew.state_of(of_group) for of_group in slices], resume)
-    if resume and save is not None and (found := saving.resumed(save, plan.groups, slices)):
+    if found := saver.found(slices):
         slices = [crew.regrouped(group, state) for group, state in zip(plan.groups, found[0], strict=True)]
     everyone = _in_turns(slices)
     crew.compile_all(everyone)
@@ -257,15 +257,8 @@ def read_by(recipe: AnyRecipe, setting: Setting, inputs: training.Inputs) -> set
     """Return which hyperparameters are read, when the recipe is made or within a step of training."""
     if isinstance(recipe, Recipe):
         return set(setting)
-    reading, key = Reading(setting), jax.random.key(0)
-
-    def step() -> Any:
-        made: Any = recipe(reading)
-        params = made.net.init(key)
-        row = jax.tree.map(lambda array: array[:1], inputs.train)
-        return training.train_step(made, params, made.optimizer.init(params), row, key)
-
-    jax.eval_shape(step)
+    reading = Reading(setting)
+    jax.eval_shape(lambda: training.first_step(recipe, reading, inputs.train, jax.random.key(0)))
     return reading.read
 
 

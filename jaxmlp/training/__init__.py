@@ -53,6 +53,7 @@ from jaxmlp.training.state import Keys as Keys
 from jaxmlp.training.state import Program as Program
 from jaxmlp.training.state import RunState
 from jaxmlp.training.state import keys_of as keys_of
+from jaxmlp.training.step import first_step as first_step
 from jaxmlp.training.step import plan_step as plan_step
 from jaxmlp.training.step import train_step
 from jaxmlp.training.watch import by_layer as by_layer

@@ -6,7 +6,7 @@ theta   <- theta + optimizer(g)
 """
 
 import inspect
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp.losses import weighted_mean
 from jaxmlp.training.evaluation import row_losses
-from jaxmlp.training.recipe import Recipe
+from jaxmlp.training.recipe import AnyRecipe, Recipe, resolve
 from jaxmlp.types import Batch, Key, Params
 
 OF_BATCH, OF_TRANSFORM = 2**31 - 1, 2**31 - 2
@@ -101,3 +101,11 @@ def _takes_extra(transform: optax.GradientTransformation) -> bool:
     """Return whether a transform takes extra arguments: told by its signature, as ``optax.MultiSteps`` has no type."""
     parameters = inspect.signature(transform.update).parameters.values()
     return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def first_step(recipe: AnyRecipe, hyper: Any, rows: Batch, key: Key) -> Step:
+    """Make the first step of a run on its first row alone: to be traced, for what a step reads and computes."""
+    made: Any = resolve(recipe, hyper)
+    params = made.net.init(key)
+    row = jax.tree.map(lambda array: array[:1], rows)
+    return train_step(made, params, made.optimizer.init(params), row, key)
