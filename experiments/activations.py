@@ -107,7 +107,6 @@ def run(config: Config) -> Result:
     print(summary(config, result))
     pictures = {"gallery": plots.activation_gallery(config.activations), "accuracy": picture(config, result)}
     reporting.save(config.out, config, dataclasses.asdict(result), pictures)
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -92,7 +92,6 @@ def run(config: Config) -> Result:
     )
     print(summary(config, result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"architecture": picture(config, result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -84,7 +84,6 @@ def run(config: Config) -> Result:
             plots.network(of, activations=signals, axes=axes)
             axes.set_title(f"{name} the step, loss {shown.loss if of is params else then.loss:.4f}")
     reporting.save(config.out, config, dataclasses.asdict(result), {"step": figure})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

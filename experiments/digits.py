@@ -106,7 +106,6 @@ def run(config: Config) -> Result:
     print(summary(result))
     confusion = metrics.confusion_matrix(outputs.reshape(-1, 10), jnp.tile(arrays[2][1], seeds))
     reporting.save(config.out, config, dataclasses.asdict(result), pictures(runs.history, confusion))
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

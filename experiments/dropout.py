@@ -118,7 +118,6 @@ def run(config: Config) -> Result:
     result = Result(**found, counts=counts, seconds=runs.compile_seconds + runs.run_seconds)
     print(summary(config, result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"dropout": picture(config, result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

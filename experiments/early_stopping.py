@@ -110,7 +110,6 @@ def run(config: Config) -> Result:
         raise RuntimeError("patience_table stops the nets elsewhere than the rule written out here")
     print(summary(result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"early_stopping": picture(result, runs, on_test)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -107,7 +107,6 @@ def run(config: Config) -> Result:
         result.saturated[scaling] = float(runs.history["saturated/0"][members, 0].mean())
     print(summary(config, result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"feature_scaling": picture(config, result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -105,7 +105,6 @@ def run(config: Config) -> Result:
     result = Result(strengths, weights, validation.argmin(-1), excess, apart, seconds)
     print(summary(result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"l1_l2": picture(result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

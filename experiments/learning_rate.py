@@ -108,7 +108,6 @@ def run(config: Config) -> Result:
     right.set(xscale="log", xlabel="learning rate of the step", ylabel="smoothed training loss", title="range test")
     right.legend(frameon=False)
     reporting.save(config.out, config, dataclasses.asdict(result), {"learning_rate": figure})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -80,7 +80,6 @@ def run(config: Config) -> Result:
         result.two_layers[n] = np.array([bool((circuit(y).apply(jnp.asarray(x)) == y).all()) for y in functions])
     print(summary(result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"functions": picture()})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

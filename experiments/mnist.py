@@ -104,7 +104,6 @@ def run(config: Config) -> Result:
         result.seconds[net] = runs.compile_seconds + runs.run_seconds
     print(summary(result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"mnist": picture(result, test, answers[0])})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -104,7 +104,6 @@ def run(config: Config) -> Result:
     print(summary(config, result))
     paths = {surface: {name: path for name, (path, _) in of.items()} for surface, of in on_surfaces.items()}
     reporting.save(config.out, config, dataclasses.asdict(result), {"race": picture(config, result, paths)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

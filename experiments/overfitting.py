@@ -108,7 +108,6 @@ def run(config: Config) -> Result:
     result = Result(**found, seconds=seconds)
     print(summary(config, result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"overfitting": picture(config, result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

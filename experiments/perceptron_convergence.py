@@ -91,7 +91,6 @@ def run(config: Config) -> Result:
     reporting.save(
         config.out, config, dataclasses.asdict(result), {"convergence": picture(result, path, x[one], y[one])}
     )
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

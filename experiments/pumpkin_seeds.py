@@ -132,7 +132,6 @@ def run(config: Config) -> Result:
     )
     print(summary(result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"pumpkin_seeds": picture(result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

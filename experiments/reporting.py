@@ -6,8 +6,8 @@ An experiment is a module with a frozen dataclass ``Config``, whose fields are i
 
 import contextlib
 import dataclasses
-import functools
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 PACKAGES = ("jaxmlp", "jax", "jaxlib", "optax", "numpy")
+SAVED = "Numbers and pictures are in"
 
 
 def main(config: type[Config], run: Callable[[Config], Any], description: str | None) -> None:
@@ -40,7 +41,7 @@ def main(config: type[Config], run: Callable[[Config], Any], description: str | 
     options = tyro.cli(config, prog=program, description=description)
     try:
         run(options)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"{program}: {error}")
 
 
@@ -81,7 +82,7 @@ def environment() -> dict[str, Any]:
 
 
 def save(folder: Path, config: Any, numbers: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> None:
-    """Write ``result.json`` and the pictures; each file appears whole or not at all.
+    """Write ``result.json`` and the pictures, and say where; each file appears whole or not at all.
 
     Args:
         folder: where to; it is made if need be.
@@ -92,9 +93,37 @@ def save(folder: Path, config: Any, numbers: Mapping[str, Any], figures: Mapping
     check_folder(folder)
     result = {"config": dataclasses.asdict(config), "environment": environment(), "numbers": dict(numbers)}
     text = json.dumps(result, indent=2, default=_jsonable)
-    _write(folder / "result.json", lambda file: file.write(text.encode()))
+    write(folder / "result.json", text.encode())
     for name, figure in figures.items():
-        _write(folder / f"{name}.png", functools.partial(figure.savefig, format="png", dpi=150))
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=150)
+        write(folder / f"{name}.png", drawn.getvalue())
+    print(f"\n{SAVED} {folder}/")
+
+
+def write(path: Path, contents: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Args:
+        path: where to; what is there is replaced.
+        contents: of the file.
+
+    Raises:
+        OSError: it could not be written, and why.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(contents)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror}).") from error
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
@@ -126,15 +155,3 @@ def _module_name() -> str:
 def _jsonable(value: Any) -> Any:
     """Turn what JSON does not know into what it does: arrays to lists, paths to text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _write(path: Path, write: Callable[[Any], object]) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            write(file)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

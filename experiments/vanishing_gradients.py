@@ -106,7 +106,6 @@ def run(config: Config) -> Result:
     )
     print(summary(config, result))
     reporting.save(config.out, config, dataclasses.asdict(result), {"gradients": picture(config, result)})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -80,7 +80,6 @@ def run(config: Config) -> Result:
     print(summary(config, result, runs.seeds))
     figure = picture(config, learned, runs)
     reporting.save(config.out, config, dataclasses.asdict(result), {"xor": figure})
-    print(f"\nNumbers and pictures are in {config.out}/")
     return result
 
 

@@ -1,22 +1,27 @@
+import base64
+import html
+import html.parser
+import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from experiments import data_sets, reporting
-from experiments.__main__ import questions
+from experiments import data_sets, gallery, reporting
+from experiments.__main__ import CHAPTERS, header, questions
 
 ROOT = Path(__file__).parent.parent
-ON_REAL_DATA = {
-    "experiments.mnist": data_sets.MNIST,
-    "experiments.pumpkin_seeds": data_sets.PUMPKIN_SEEDS,
-}
+ON_REAL_DATA = {"mnist": data_sets.MNIST, "pumpkin_seeds": data_sets.PUMPKIN_SEEDS}
 
 
 def command(*arguments):
@@ -91,7 +96,39 @@ def test_the_list_shows_every_experiment_and_its_question():
     assert {"experiments.digits", "experiments.benchmarks.step_time"} <= set(questions())
     for name, question in questions().items():
         assert question.endswith("?")
-        assert f"python -m {name}\n    {question}\n" in done.stdout
+        assert f"  python -m {name}\n      {question}\n" in done.stdout
+
+
+def test_every_experiment_stands_in_a_chapter_of_the_lecture_once():
+    lecture = [name for names in CHAPTERS.values() for name in names]
+    assert len(set(lecture)) == len(lecture)
+    others = {name for name in questions() if ".benchmarks." in name} | {"experiments.gallery"}
+    assert {f"experiments.{name}" for name in lecture} == set(questions()) - others
+
+
+@pytest.mark.parametrize("name", [name for names in CHAPTERS.values() for name in names])
+def test_the_header_and_the_readme_show_question_answer_command_and_picture(name):
+    """Pictures are kept small: at most 100 kB each."""
+    about = header(name)
+    assert about.expected.startswith("Expected")
+    assert re.search(r"seconds|minute|No spread", about.expected + about.method, re.IGNORECASE)
+    readme = (ROOT / "experiments" / "README.md").read_text()
+    picture = f"![{about.question}](pictures/{name}.png)"
+    _, _, rest = readme.partition(f"\n### {about.question}\n\n")
+    answer, _, rest = rest.partition(f"\n\n`python -m experiments.{name}`, ")
+    assert "###" not in answer
+    assert len(answer) > 50
+    seconds, _, rest = rest.partition("\n\n")
+    assert re.match(r"\d+ s", seconds)
+    assert rest.startswith(picture)
+    data = (ROOT / "experiments" / "pictures" / f"{name}.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) <= 100_000
+
+
+def test_no_picture_is_left_over():
+    names = {name for names in CHAPTERS.values() for name in names}
+    assert {path.stem for path in (ROOT / "experiments" / "pictures").iterdir()} == names
 
 
 def logic_gates(numbers):
@@ -178,28 +215,89 @@ def is_there(data_set):
     return not needs_openpyxl or importlib.util.find_spec("openpyxl") is not None
 
 
+FULLY = ("concert", "perceptron_convergence", "backprop_by_hand", "learning_rate")
+"""These take seconds at full settings too; the others are only tried."""
+
+
+def there():
+    """The names of the experiments whose data are there, in the lecture's order, without those run fully."""
+    names = [name for names in CHAPTERS.values() for name in names if name not in ("digits", *FULLY)]
+    return [name for name in names if name not in ON_REAL_DATA or is_there(ON_REAL_DATA[name])]
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_experiment_runs_when_it_is_only_tried(part, tmp_path):
-    """In one process for several of them, as importing JAX and drawing take most of the time."""
-    others = ("benchmarks", "experiments.digits")  # which are run elsewhere
-    names = [name for name in questions() if not any(other in name for other in others)][part::4]
-    names = [name for name in names if name not in ON_REAL_DATA or is_there(ON_REAL_DATA[name])]
-    program = f"""
-import importlib, pathlib
-for name in {names}:
-    module = importlib.import_module(name)
-    module.run(module.Config(smoke=True, out=pathlib.Path({str(tmp_path)!r}) / name))
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    shown = {f"experiments.{check.__name__}": check for check in SHOWN}
-    assert set(shown) <= set(questions())
+    """By the gallery, several in one process, as importing JAX and drawing take most of the time."""
+    names = there()[part::4]
+    shown_on_page(tmp_path, names, "--smoke")
+    checks = {check.__name__: check for check in SHOWN}
+    assert set(checks) <= {name for names in CHAPTERS.values() for name in names}
     for name in names:
         result = json.loads((tmp_path / name / "result.json").read_text())
         assert result["config"]["smoke"] is True
-        assert any(path.suffix == ".png" for path in (tmp_path / name).iterdir())
         assert result["numbers"]
-        shown.get(name, bool)(result["numbers"])
+        checks.get(name, bool)(result["numbers"])
+
+
+def test_golden(tmp_path):
+    shown_on_page(tmp_path, FULLY)
+
+
+def shown_on_page(folder, names, *options):
+    """Run experiments in the gallery and check its page."""
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.gallery", "--experiments", *names, *options, "--out", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = Page((folder / "index.html").read_text())
+    assert page.sections == list(names)
+    assert page.links == [f"#{name}" for name in names]
+    pictures = [path.read_bytes() for name in names for path in sorted((folder / name).glob("*.png"))]
+    assert page.pictures == pictures
+    for name in names:
+        assert any(path.suffix == ".png" for path in (folder / name).iterdir())
+        assert header(name).question in page.text
+        assert f"python -m experiments.{name}{' --smoke' if options else ''}" in page.text
+    assert f"jax {importlib.metadata.version('jax')}" in page.text
+    assert "failed" not in page.text
+    assert reporting.SAVED not in page.text
+
+
+class Page(html.parser.HTMLParser):
+    """What a page of the gallery holds; refuses what is not closed, and what refers to other files."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sections, self.links, self.pictures, self.text = [], [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        assert len(set(self.sections)) == len(self.sections)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        if tag == "section":
+            self.sections.append(attributes["id"])
+        elif tag == "a":
+            self.links.append(attributes["href"])
+        elif tag == "img":
+            kind, _, data = attributes["src"].partition(",")
+            assert kind == "data:image/png;base64"
+            assert attributes["alt"]
+            self.pictures.append(base64.b64decode(data))
+            with Image.open(io.BytesIO(self.pictures[-1])) as picture:
+                assert (attributes["width"], attributes["height"]) == tuple(map(str, picture.size))
+        else:
+            assert not {"src", "href"} & set(attributes)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def test_an_experiment_without_its_data_says_what_to_put_where(tmp_path):
@@ -209,17 +307,104 @@ def test_an_experiment_without_its_data_says_what_to_put_where(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
-    def fail(file):
-        file.write(b"half")
-        raise OSError("disk full")
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+from experiments import concert, reporting
+sys.argv.insert(1, "--out")
+reporting.main(concert.Config, concert.run, None)
+"""
 
-    (tmp_path / "result.json").write_text("whole")
-    with pytest.raises(OSError, match="disk full"):
-        reporting._write(tmp_path / "result.json", fail)
-    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
-    assert (tmp_path / "result.json").read_text() == "whole"
+
+def test_a_full_disk_leaves_no_half_written_file(tmp_path):
+    """The disk refuses files beyond 5,000 bytes; what was there and what was printed before are not lost."""
+    picture = tmp_path / "decisions.png"
+    picture.write_text("whole")
+    done = subprocess.run([sys.executable, "-B", "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{picture} cannot be written (File too large)." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "what would turn it" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decisions.png", "result.json"]
+    assert picture.read_text() == "whole"
 
 
 def test_a_table_lines_its_columns_up():
     assert reporting.table([("", "mean"), ("accuracy", 97.5)]) == "          mean\n--------------\naccuracy  97.5"
+
+
+def test_the_gallery_names_what_failed_and_what_is_not_there_and_goes_on(tmp_path, monkeypatch, capsys):
+    def fail(config):
+        raise RuntimeError("a <b> & c")
+
+    monkeypatch.setattr("experiments.concert.run", fail)
+    options = gallery.Config(
+        ("mnist", "concert", "backprop_by_hand"), data_dir=tmp_path / "absent", smoke=True, out=tmp_path / "out"
+    )
+    with pytest.raises(SystemExit, match="gallery: concert failed; the page says how"):
+        gallery.command(options)
+    assert "in fail" in capsys.readouterr().err
+    page = Page((tmp_path / "out" / "index.html").read_text())
+    assert page.sections == ["concert", "backprop_by_hand", "mnist"]
+    assert len(page.pictures) == 1
+    assert "It failed: RuntimeError: a <b> & c" in page.text
+    assert "absent is no folder; give one with data sets" in page.text
+
+
+def test_a_gallery_of_unknown_experiments_gets_a_sentence(tmp_path):
+    done = command("experiments.gallery", "--experiments", "xor", "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "experiments is 'xor'; did you mean 'xor_mlp'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_small_copies_of_pictures(tmp_path):
+    gallery.run(gallery.Config(("concert",), smoke=True, out=tmp_path / "out", copies=tmp_path / "small"))
+    with (
+        Image.open(tmp_path / "small" / "concert.png") as copy,
+        Image.open(tmp_path / "out/concert/decisions.png") as at,
+    ):
+        assert copy.width == 1000
+        assert copy.height == pytest.approx(1000 * at.height / at.width, abs=1)
+    assert (tmp_path / "small" / "concert.png").stat().st_size <= 100_000
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+MEASURE = """
+<iframe style="width: {width}px; height: 800px; border: 0" srcdoc="{page}"></iframe>
+<script>
+onload = () => {{
+  const page = document.querySelector("iframe").contentDocument, root = page.documentElement;
+  document.title = JSON.stringify({{
+    width: root.clientWidth, content: root.scrollWidth,
+    pictures: [...page.images].map(image => [image.naturalWidth, image.getBoundingClientRect().width]),
+    tables: [...page.querySelectorAll("pre")].map(table => table.scrollWidth > table.clientWidth),
+    text: parseFloat(getComputedStyle(page.body).fontSize),
+  }});
+}};
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_desktop_and_a_telephone(width, tmp_path):
+    """In a real browser: nothing sticks out, all pictures are shown, and wide tables scroll by themselves."""
+    figure = Figure(figsize=(11, 3))
+    figure.savefig(tmp_path / "a.png", dpi=150)
+    exhibits = [gallery.Exhibit(n, "=" * 150, (tmp_path / "a.png",), 1.0) for n in ("concert", "vanishing_gradients")]
+    exhibits.append(gallery.Exhibit("mnist", "", (), 0.0, missing="no/" * 100))
+    page = gallery.page(exhibits, smoke=True)
+    (tmp_path / "measure.html").write_text(MEASURE.format(width=width, page=html.escape(page, quote=True)))
+    options = "--headless --no-sandbox --disable-gpu --disable-background-networking --dump-dom --window-size=1400,900"
+    done = subprocess.run(
+        [BROWSER, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", str(tmp_path / "measure.html")],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    seen = json.loads(html.unescape(re.search("<title>(.*)</title>", done.stdout)[1]))
+    assert seen["content"] <= seen["width"] <= width
+    assert seen["text"] >= 16
+    assert len(seen["pictures"]) == 2
+    for natural, shown in seen["pictures"]:
+        assert natural == 1650
+        assert shown == pytest.approx(min(seen["width"] - 32, 960), abs=1)
+    assert seen["tables"] == [True, True]
