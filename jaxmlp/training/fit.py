@@ -155,16 +155,16 @@ def fit(
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, functools.partial(_latest, origin, state, epoch))
-            seconds, ending = host.agreed(time.perf_counter() - chunk_began, interrupted.is_set(), layout)
+            seconds, ending = devices.agreed(mesh, time.perf_counter() - chunk_began, interrupted.is_set())
             pace, unsaved = host.next_pace(pace, ran, seconds), unsaved + seconds
             if save is not None and unsaved > host.SECONDS_PER_SAVE:
-                saving.save_next(save, state, about, keep)
+                saving.save_next(save, state, about, keep, mesh)
                 unsaved = 0.0
             if callback is not None:
                 kept = jax.tree.map(jnp.copy, state)  # the next chunk writes over the state itself
                 callback(epoch, to_run(kept, origin, compile_seconds, time.perf_counter() - began))
     if save is not None:
-        saving.save_next(save, state, about, keep)
+        saving.save_next(save, state, about, keep, mesh)
     run_seconds = time.perf_counter() - began
 
     reason = StopReason.COMPLETE if epoch == program.epochs else StopReason.INTERRUPTED
@@ -174,7 +174,7 @@ def fit(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
             + "the run holds the parameters from before that step"
         )
-        if layout is None or jax.process_count() == 1:
+        if not devices.shared_by_processes(mesh):  # a replay looks at all rows
             replayed = run.replay()
             what += f". First to blame: {replayed.blame}. {replayed.advice} print(run.replay()) shows the step in full"
         warnings.warn(what, RuntimeWarning, stacklevel=2)
