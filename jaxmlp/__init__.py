@@ -26,6 +26,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "early_stopping",  # the patience rule as init/update
     # -- running it --
     "data",  # scaling, splits, the order of batches
+    "devices",  # what JAX computes on, and what is wrong with it; what a run takes
     "archive",  # arrays in one file, whole or not at all
     "training",  # the recipe, one step, the whole run, fit
     "logs",  # the history in a file while a run goes on: CSV, TensorBoard
