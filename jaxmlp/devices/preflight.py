@@ -109,8 +109,8 @@ def check(
 ) -> Preflight:
     """Say what a run would take: its arithmetic, its memory, and how well it suits the device.
 
-    Against what XLA sets aside for the compiled run the memory is right to a factor of 1.5 where arrays are large; the
-    rows are counted whole on every device.
+    Of what XLA sets aside for a run on a CPU the memory was 0.8 to 1.4 times as much in the runs tried: within 10 % for
+    ReLU nets, too little with dropout, too much with tanh. The rows are counted whole on every device.
 
     Args:
         net: an ``MLP``, or any model with ``init`` and ``apply``.
@@ -228,7 +228,7 @@ def _shape_of(name: str, part: Any) -> jax.ShapeDtypeStruct:
         shape, dtype = array.shape, array.dtype
     if not shape or 0 in shape:
         raise ValueError(f"{name} has shape {shape}; give at least one row, or its shape as a tuple (rows, ...)")
-    labels = name.endswith("y") and jnp.issubdtype(dtype, jnp.integer)
+    labels = name.split()[-1].startswith("y") and jnp.issubdtype(dtype, jnp.integer)
     return jax.eval_shape(lambda: jnp.zeros(shape, jnp.int32 if labels else floats))
 
 
@@ -268,18 +268,19 @@ def _kept_for_backward(net: Any, params: Any, x: Any) -> int:
 
 
 def _evaluated(net: Any, params: Any, parts: tuple[jax.ShapeDtypeStruct, ...]) -> int:
-    """Return the bytes of the outputs of all rows, and of the widest layer's way through as many as go at once."""
+    """Return the bytes of the outputs of all rows, and of what the largest product works on, of the rows at once."""
     rows = parts[0].shape[0]
     at_once = min(rows, ROWS_AT_ONCE)
     jaxpr = jax.make_jaxpr(net.apply)(params, _first(at_once, parts[0])).jaxpr
     outputs = sum(_bytes(variable.aval) for variable in jaxpr.outvars)
-    return 2 * _widest(jaxpr) + outputs * rows // at_once
+    return _at_work(jaxpr) + outputs * rows // at_once
 
 
-def _widest(jaxpr: Any) -> int:
-    """Return the bytes of the largest array that a program makes."""
-    made = [_bytes(variable.aval) for equation in jaxpr.eqns for variable in equation.outvars]
-    return max([*made, *(_widest(part) for equation in jaxpr.eqns for part in inner(equation))], default=0)
+def _at_work(jaxpr: Any) -> int:
+    """Return the bytes of a product's factors and result, where they are the most."""
+    products = (equation for equation in jaxpr.eqns if equation.primitive.name == "dot_general")
+    sizes = [sum(_bytes(variable.aval) for variable in (*one.invars, *one.outvars)) for one in products]
+    return max([*sizes, *(_at_work(part) for equation in jaxpr.eqns for part in inner(equation))], default=0)
 
 
 def _bytes(tree: Any) -> int:
