@@ -409,7 +409,7 @@ class TestCheck:
         for batch_size in (None, 100):
             assert devices.check(MLP((3, 2)), ((9, 3), (9,)), batch_size=batch_size).batch_size == 9
 
-    @pytest.mark.parametrize("optimizer", [ADAM, optimizers.momentum(0.1), optimizers.muon(0.1)])
+    @pytest.mark.parametrize("optimizer", [optimizers.momentum(0.1), optimizers.muon(0.1)])
     def test_counts_what_a_run_then_holds(self, optimizer):
         net = MLP((6, 7, 8, 3), "prelu", normalization="rms")
         rng = np.random.default_rng(0)
@@ -436,9 +436,9 @@ class TestCheck:
             (MLP((100, 256, 256, 10)), 9000, 4096, None, 0.9, 1.1),  # activations take the most
             (MLP((500, 900, 900, 10)), 500, 32, None, 0.9, 1.1),  # parameters do
             (MLP((100, 900, 10)), 500, 100, 20_000, 0.9, 1.1),  # evaluation does
-            (MLP((100, 256, 256, 10), "tanh", dropout=0.2), 9000, 4096, None, 0.7, 1.4),
+            (MLP((100, 256, 256, 10), "tanh"), 9000, 4096, None, 1.0, 1.4),  # XLA computes some of them twice
         ],
-        ids=["activations", "parameters", "evaluation", "dropout"],
+        ids=["activations", "parameters", "evaluation", "tanh"],
     )
     def test_knows_about_what_xla_sets_aside_for_the_run(self, net, rows, batch_size, held_out, least, most):
         def shapes(rows):

@@ -109,8 +109,9 @@ def check(
 ) -> Preflight:
     """Say what a run would take: its arithmetic, its memory, and how well it suits the device.
 
-    Of what XLA sets aside for a run on a CPU the memory was 0.8 to 1.4 times as much in the runs tried: within 10 % for
-    ReLU nets, too little with dropout, too much with tanh. The rows are counted whole on every device.
+    Of what XLA sets aside for a run on a CPU the memory was 0.9 to 1.4 times as much in the runs tried: within 10 % for
+    ReLU nets, too much for tanh, of whose arrays XLA computes some twice. The random numbers of dropout, up to 4 bytes
+    for each unit and row, are not in it; the rows are counted whole on every device.
 
     Args:
         net: an ``MLP``, or any model with ``init`` and ``apply``.
