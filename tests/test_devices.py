@@ -576,3 +576,77 @@ class TestCheck:
     ])  # fmt: skip
     def test_sizes_are_readable(self, count, text):
         assert size(count) == text
+
+
+class TestEstimate:
+    """The numbers of the README's page, computed anew from its formulas."""
+
+    page = re.search(
+        r"## From one core to a pod\n(.*?)\n## ", (Path(__file__).parent.parent / "README.md").read_text(), re.DOTALL
+    )[1]
+    peak, memory, links = 197e12, 819e9, {1: np.inf, 8: 100e9, 256: 200e9}
+    small, wide = (784, 800, 10), (784, 4096, 4096, 10)
+
+    def parameters(self, sizes):
+        return sum(layer.parameters for layer in MLP(sizes).layers())
+
+    def flops(self, sizes):
+        found = devices.check(MLP(sizes), ((128, sizes[0]), (128,)), batch_size=128)
+        assert found.flops % 128 == 0
+        return found.flops // 128
+
+    def moved(self, sizes):
+        return 10 * self.parameters(sizes), 4 * sizes[0] + 6 * sum(sizes[1:])
+
+    def intensity(self, sizes, rows):
+        of_parameters, of_row = self.moved(sizes)
+        return self.flops(sizes) * rows / (4 * (of_parameters + of_row * rows))
+
+    def least_rows(self, sizes, chips):
+        return 8 * self.parameters(sizes) * (1 - 1 / chips) / self.links[chips] * self.peak / self.flops(sizes)
+
+    def times(self, sizes, rows, chips):
+        of_parameters, of_row = self.moved(sizes)
+        sent = 4 * (2 * self.parameters(sizes) + (sizes[0] + 1) * rows) * (chips - 1) / chips
+        return (
+            self.flops(sizes) * rows / self.peak,
+            4 * (of_parameters + of_row * rows) / self.memory,
+            sent / self.links[chips],
+        )
+
+    def test_the_table_follows_from_the_formulas(self):
+        lines = re.findall(r"^\| ((?:[\d,]+ x )?784-.*) \|$", self.page, re.MULTILINE)
+        assert len(lines) == 11
+        for line in lines:
+            net, *cells = line.split(" | ")
+            members = int(net.split(" x ")[0].replace(",", "")) if " x " in net else None
+            sizes = tuple(map(int, net.split(" x ")[-1].split("-")))
+            batch, chips, rows, *told = (float(cell.replace(",", "")) for cell in cells)
+            assert rows == (batch if members else batch / chips)
+            seconds = self.times(sizes, rows, 1 if members else int(chips))
+            step = max(seconds) * (-(-members // chips) if members else 1)
+            total = step * 100 * -(-60_000 // batch)
+            micro = [1e6 * time for time in (*seconds, step)]
+            assert told == pytest.approx([*micro, total, chips * total / 3600], rel=0.006, abs=1e-12), line
+
+    def test_the_sentences_do(self):
+        intensities = self.intensity(self.small, 128), self.intensity(self.small, 1e12)
+        assert f"its intensity is {intensities[0]:.0f} at b = 128 and stays below {intensities[1]:.0f}" in self.page
+        assert f"197e12 / 819e9 = {self.peak / self.memory:.0f}" in self.page
+        assert f"{8 * self.parameters(self.small) * 7 / 8 / 1e6:.1f} MB for each chip and step" in self.page
+        rows = [f"{self.least_rows(sizes, chips):,.0f}" for sizes in (self.small, self.wide) for chips in (8, 256)]
+        words = " ".join(self.page.split())
+        assert (
+            "b* is {} rows a chip on a v5e-8 and {} on a pod; for 784-4096-4096-10 it is {} and {}.".format(*rows)
+            in words
+        )
+        one, board, pod = (max(self.times(self.wide, 8192 / chips, chips)) for chips in (1, 8, 256))
+        assert f"eight chips are {one / board:.1f} times as fast as one for that net" in words
+        assert f"only {board / pod:.1f} times as fast as those" in words
+        member = max(self.times(self.small, 128, 1)) * 100 * 469
+        assert f"{10_000 * member / 3600:.1f} p, and are done in {1250 * member / 60:.0f} minutes" in words
+        assert f"and in {40 * member:.0f} seconds on a pod" in words
+        assert "B = 128 eight chips take longer than one" in words
+        assert max(self.times(self.small, 16, 8)) > max(self.times(self.small, 128, 1))
+        padding = devices.check(MLP(self.small), ((128, 784), (128,)), batch_size=128).padding
+        assert f"Padding ({padding:.0%}".replace("%", " %") in words
