@@ -335,6 +335,16 @@ class Recurrent:
         return h @ params["out"]
 
 
+class Linear:
+    """Two products, with nothing between them."""
+
+    def init(self, key):
+        return {"w": jnp.zeros((3, 5)), "v": jnp.zeros((5, 2))}
+
+    def apply(self, params, x, *, key=None):
+        return x @ params["w"] @ params["v"]
+
+
 def held(tree):
     return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
@@ -399,6 +409,15 @@ class TestCheck:
         backward = forward + 2 * 10 * (7 * 5 * 5 + 5 * 2)
         assert found.flops == 4 * (forward + backward)
         assert str(found).startswith("Recurrent\n")
+
+    def test_counts_what_a_batch_and_an_evaluation_leave_by_hand(self):
+        shapes, held_out = ((40, 3), (40,)), ((20_000, 3), (20_000,))
+        found = devices.check(Linear(), shapes, batch_size=8)
+        assert found.bytes["activations"] == 4 * 8 * (
+            3 + 1 + 5 + 2
+        )  # the rows themselves; then one layer and the other
+        found = devices.check(Linear(), shapes, batch_size=8, validation=held_out)
+        assert found.bytes["activations"] == 4 * (ROWS_AT_ONCE * (3 + 5) + 3 * 5 + 20_000 * 2)
 
     def test_fills_up_the_last_batch(self):
         full, ragged = (devices.check(MLP((3, 5, 2)), ((n, 3), (n,)), batch_size=4) for n in (12, 9))
