@@ -22,8 +22,9 @@ VARIABLES = (
 )  # fmt: skip
 """Variables of the environment that tell of an accelerator, or how its memory is taken."""
 
-FILES = ("/dev/accel*", "/dev/vfio/[0-9]*", "/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg")
-"""Drivers: those of TPUs, of what is handed through to a virtual machine, and of NVIDIA's GPUs, on Windows the last."""
+FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*", "/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg")
+"""Drivers: of TPUs, of what is handed through to a virtual machine, and of NVIDIA's GPUs, the last one on Windows. Those
+of other makers' accelerators lie within the folder /dev/accel."""
 
 
 class Device(NamedTuple):
@@ -74,8 +75,8 @@ def look() -> Facts:
     failure = ""
     try:
         found = jax.devices()
-    except RuntimeError as error:  # a platform that was asked for cannot be started
-        failure = str(error)
+    except (RuntimeError, AssertionError) as error:  # a platform that was asked for cannot be started; JAX 0.7 asserts
+        failure = str(error) or "none of the platforms that it was told to use is there"
     return Facts(
         versions={"python": platform.python_version(), **versions_of(PACKAGES)},
         loaded=jax.__version__,
@@ -86,7 +87,7 @@ def look() -> Facts:
         failure=failure,
         process=jax.process_index() if found else 0,
         processes=jax.process_count() if found else 1,
-        platforms=jax.config.values["jax_platforms"] or "",
+        platforms=jax.config.values["jax_platforms"] or jax.config.values.get("jax_platform_name") or "",
         precision=jax.config.values["jax_default_matmul_precision"],
         x64=bool(jax.config.values["jax_enable_x64"]),
     )

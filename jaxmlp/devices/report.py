@@ -54,7 +54,7 @@ class Report:
         facts = self.facts
         kinds = collections.Counter(f"{device.kind} ({device.platform})" for device in facts.devices)
         here = [device for device in facts.devices if device.local]
-        share = "all of them" if len(here) == len(facts.devices) else f"{len(here)} of them"
+        share = "all of them" if here and len(here) == len(facts.devices) else f"{len(here)} of them"
         return [
             *facts.versions.items(),
             ("devices", ", ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "none"),
