@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import importlib
 import os
 import re
@@ -618,7 +619,9 @@ class TestEstimate:
     def parameters(self, sizes):
         return sum(layer.parameters for layer in MLP(sizes).layers())
 
-    def flops(self, sizes):
+    @staticmethod
+    @functools.cache
+    def flops(sizes):
         found = devices.check(MLP(sizes), ((128, sizes[0]), (128,)), batch_size=128)
         assert found.flops % 128 == 0
         return found.flops // 128

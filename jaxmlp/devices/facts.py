@@ -23,8 +23,8 @@ VARIABLES = (
 """Variables of the environment that tell of an accelerator, or how its memory is taken."""
 
 FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*", "/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg")
-"""Drivers: of TPUs, of what is handed through to a virtual machine, and of NVIDIA's GPUs, the last one on Windows. Those
-of other makers' accelerators lie within the folder /dev/accel."""
+"""Drivers: of TPUs, of what is handed through to a virtual machine, and of NVIDIA's GPUs, on Windows the last one.
+Those of other makers' accelerators lie within a folder /dev/accel."""
 
 
 class Device(NamedTuple):
