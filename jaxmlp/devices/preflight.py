@@ -111,7 +111,8 @@ def check(
 
     Of what XLA sets aside for a run on a CPU the memory was 0.9 to 1.4 times as much in the runs tried: within 10 % for
     ReLU nets, too much for tanh, of whose arrays XLA computes some twice. The random numbers of dropout, up to 4 bytes
-    for each unit and row, are not in it; the rows are counted whole on every device.
+    for each unit and row, are not in it; the rows are counted whole on every device, and members as computed side by
+    side, though on a CPU a sweep has few of them at work at once.
 
     Args:
         net: an ``MLP``, or any model with ``init`` and ``apply``.
