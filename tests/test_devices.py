@@ -459,6 +459,7 @@ class TestCheck:
         held_out = training.to_batch(recipe, params, "", (x[:9], y[:9]))
         assert found.bytes["rows"] == held((train, held_out))
 
+    @pytest.mark.skipif("jax.default_backend() != 'cpu'", reason="measured on CPUs; others set more aside")
     @pytest.mark.parametrize(
         ("net", "rows", "batch_size", "held_out", "least", "most"),
         [
@@ -526,7 +527,8 @@ class TestCheck:
     def test_the_memory_is_that_of_the_first_device_of_which_cpus_have_a_share(self):
         mine = memory_of(jax.local_devices()[0])
         assert devices.check(MLP((3, 2)), ((9, 3), (9,)), batch_size=9).memory == mine
-        assert devices.check(MLP((3, 2)), ((9, 3), (9,)), batch_size=9, devices=4).memory == mine // 4
+        shared = mine // 4 if jax.default_backend() == "cpu" else mine
+        assert devices.check(MLP((3, 2)), ((9, 3), (9,)), batch_size=9, devices=4).memory == shared
 
     def test_nothing_is_said_of_fitting_where_nobody_knows(self):
         found = devices.check(MLP((3, 2)), ((9, 3), (9,)), batch_size=8)
