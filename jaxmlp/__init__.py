@@ -26,7 +26,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "early_stopping",  # the patience rule as init/update
     # -- running it --
     "data",  # scaling, splits, the order of batches
-    "devices",  # meshes, and how data and weights lie on them
+    "devices",  # what JAX computes on, what a run takes of it, and many devices as one
     "archive",  # arrays in one file, whole or not at all
     "training",  # the recipe, one step, the whole run, fit
     "logs",  # the history in a file while a run goes on: CSV, TensorBoard

@@ -94,6 +94,11 @@ def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
 
 
+def in_devices(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in the report on devices, or in what a run is said to take."""
+    return Mutant(f"devices/{name}.py", text, fault, f"tests/test_devices.py -k {words}")
+
+
 def in_order(text: str, fault: str, words: str) -> Mutant:
     """A fault in the order of batches."""
     return Mutant("data/order.py", text, fault, f"tests/test_order.py -k {words}")
@@ -551,6 +556,31 @@ MUTANTS = [
     in_diagnostics("cost", "- 2 * layers[0].shape[0] * layers[0].shape[1]", "- layers[0].shape[0] * layers[0].shape[1]", "counted_by_hand"),
     in_diagnostics("rows", "np.argsort(-self.loss", "np.argsort(self.loss", "mislabelled"),
     in_diagnostics("rows", "jnp.sqrt(sum_of_squares(gradient))", "sum_of_squares(gradient)", "loop_over"),
+    # -- devices --
+    in_devices("facts", "same = seen[: len(limit)] == limit", "same = seen == limit", "compares"),
+    in_devices("facts", '">=" in clause and seen > limit', '">=" in clause and seen < limit', "compares"),
+    in_devices("facts", 'name == "jaxlib" and not condition', 'name == "jaxlib"', "requires"),
+    in_devices("facts", 'os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")', 'os.sysconf("SC_PHYS_PAGES")', "memory_of_the_machine"),
+    in_devices("problems", 'elif "libtpu" in _mismatches(facts):', 'elif "libtpu" not in _mismatches(facts):', "says_what"),
+    in_devices("problems", '("vfio" in file and libtpu)', '("vfio" in file)', "all_is_well"),
+    in_devices("problems", "len(hosts) > 1", "len(hosts) > 0", "all_is_well"),
+    in_devices("problems", ">= AMPERE", "> AMPERE", "notes"),
+    in_devices("problems", "return not facts.platforms or any(", "return any(", "says_what"),
+    in_devices("problems", 'if name != "libtpu" or "tpu" in _platforms(facts):', "if True:", "each_thing_once"),
+    in_devices("problems", "by_itself and not as_needed", "by_itself", "notes"),
+    in_devices("report", "size(min(known))", "size(sum(known))", "short_table"),
+    in_devices("__main__", "return 1 if found.problems else 0", "return 0 if found.problems else 1", "exit_code"),
+    in_devices("products", "tiles[name] = max(tiles[name], tile)", "tiles[name] = tile", "lie"),
+    in_devices("products", "TILE = (128, 8)", "TILE = (8, 128)", "by_hand"),
+    in_devices("products", 'times * equation.params["length"] if', "times if", "loops or ones_own"),
+    in_devices("preflight", "members_here, rows_here = -(-members // devices), batch_size", "members_here, rows_here = members // devices, batch_size", "members_are"),
+    in_devices("preflight", "flops=counted.flops * -(-rows // batch_size)", "flops=counted.flops * (rows // batch_size)", "last_batch"),
+    in_devices("preflight", "self.total <= SHARE_OF_MEMORY * self.memory", "self.total <= self.memory", "whether_it_fits"),
+    in_devices("preflight", "else memory // devices", "else memory", "have_a_share"),
+    in_devices("preflight", "for name, aval in kept.items() if name not in before)", "for name, aval in kept.items())", "leave_by_hand"),
+    in_devices("preflight", "(_bytes(params) + _bytes(state))", "_bytes(params)", "by_hand"),
+    in_devices("preflight", "outputs * rows // at_once", "outputs", "leave_by_hand"),
+    in_devices("preflight", "if empty >= WORTH_SAYING:", "if empty > 0:", "advises"),
 ]  # fmt: skip
 
 
