@@ -94,6 +94,11 @@ def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
 
 
+def in_mesh(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault where devices are arranged, or rows and weights are laid out on them."""
+    return Mutant(f"devices/{name}.py", text, fault, f"tests/test_mesh.py -k {words}")
+
+
 def in_devices(name: str, text: str, fault: str, words: str) -> Mutant:
     """A fault in the report on devices, or in what a run is said to take."""
     return Mutant(f"devices/{name}.py", text, fault, f"tests/test_devices.py -k {words}")
@@ -360,7 +365,7 @@ MUTANTS = [
     Mutant("training/saving.py", "if int(state.epoch) > epochs", "if int(state.epoch) >= epochs", "tests/test_saving.py -k earlier"),
     Mutant("training/saving.py", "dataclasses.replace(program, epochs=about", "dataclasses.replace(program, epochs=0 * about", "tests/test_saving.py -k folder"),
     Mutant("training/run.py", "at_most=epoch", "at_most=None", "tests/test_saving.py -k earlier"),
-    Mutant("training/fit.py", "saving.save_next(save, state, about, keep)\n    run_seconds", "run_seconds", "tests/test_saving.py -k folder"),
+    Mutant("training/fit.py", "saving.save_next(save, state, about, keep, mesh)\n    run_seconds", "run_seconds", "tests/test_saving.py -k folder"),
     Mutant("archive/file.py", "os.fsync(file.fileno())", "pass", "tests/test_archive.py -k full"),
     Mutant("archive/file.py", "            temporary.unlink()", "            pass", "tests/test_archive.py -k full"),
     Mutant("archive/file.py", "os.replace(temporary, path)", "shutil.copy(temporary, path)", "tests/test_archive.py"),
@@ -441,11 +446,11 @@ MUTANTS = [
     Mutant("losses/heads.py", "if part.shape != outputs[name].shape[:1]", "if part.ndim > 1", "tests/test_heads.py -k taken_a_mean"),
     Mutant("training/evaluation.py", "and y.ndim == 2", "and y.ndim == 1", "tests/test_heads.py -k misread"),
     Mutant("training/evaluation.py", "if base(metric) not in", "if metric not in", "tests/test_heads.py -k misread"),
-    Mutant("training/evaluation.py", "part, begin, 0)", "part, 0, 0)", "tests/test_heads.py -k slice"),
+    Mutant("training/evaluation.py", "begin, 1)\n\n        return", "0, 1)\n\n        return", "tests/test_heads.py -k slice"),
     Mutant("regularizers/noise.py", "jax.tree.map(mixed, batch.y)", "batch.y", "tests/test_heads.py -k mixup"),
-    in_sweeps("members", "(np.asarray(part.state.epoch) < until)", "(np.asarray(part.state.epoch) < until - 1)", "halving"),
+    in_sweeps("members", "& (before < until)", "& (before < until - 1)", "halving"),
     in_sweeps("members", "jnp.arange(len(state.stop)) < filled", "jnp.arange(len(state.stop)) < 1", "size_of_slices"),
-    in_sweeps("members", "copy: RunState = jax.tree.map(_copied, self.state)", "copy: RunState = self.state", "while_it_runs"),
+    in_sweeps("members", "copy: RunState = devices.on_host(self.state)", "copy: RunState = self.state", "while_it_runs"),
     in_sweeps("members", "failed.set()  # what", "pass  # what", "one_worker"),
     in_folds("members", "fold.held_out.of(inputs.validation)", "fold.held_out.of(inputs.train)", "class_weights"),
     in_folds("folds", "np.arange(size) < len(part)", "np.arange(size) <= len(part)", "unequal"),
@@ -557,6 +562,26 @@ MUTANTS = [
     in_diagnostics("rows", "np.argsort(-self.loss", "np.argsort(self.loss", "mislabelled"),
     in_diagnostics("rows", "jnp.sqrt(sum_of_squares(gradient))", "sum_of_squares(gradient)", "loop_over"),
     # -- devices --
+    in_mesh("layout", "-(-batch_size // self.shards)", "(batch_size // self.shards)", "any_mesh"),
+    in_mesh("layout", 'side="right") - 1', 'side="left") - 1', "lie_apart"),
+    in_mesh("layout", "mine, jnp.zeros_like(mine))", "mine, mine)", "any_order"),
+    in_mesh("layout", "shape[1] % parts == 0", "shape[1] % parts == 1", "any_mesh"),
+    in_mesh("layout", "batch.x.shape[0]\n", "batch.x.shape[0] - 1\n", "mixing"),
+    in_mesh("layout", "part[:batch_size]", "part[:size]", "mixing"),
+    in_mesh("layout", "firsts.append(begin + k * length)", "firsts.append(begin + k)", "has_its_place"),
+    in_mesh("mesh", "len(devices) // (members * model)", "len(devices) // members", "leave"),
+    Mutant("training/program.py", "place < batch_size)", "place <= batch_size)", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/program.py", "layout.augmented(recipe.augment, batch_size)", "recipe.augment", "tests/test_mesh.py -k mixing"),
+    Mutant("training/state.py", "else self.layout.train.count", "else self.layout.train.length", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/evaluation.py", "layout.in_order(getattr(layout, of), (outputs, rows.y, rows.weight))", "outputs, rows.y, rows.weight", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/saving.py", "yield first, np.asarray(shard.data)[: after - first]", "yield first, np.asarray(shard.data)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "first + begin + len(some)", "begin + len(some)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "_mixed(_mixed(numbers) ^ of_rows)", "_mixed(of_rows)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "(words * odd)", "words", "tests/test_mesh.py -k checksums"),
+    Mutant("training/inputs.py", "if batch_size < layout.shards:", "if batch_size < layout.shards - 1:", "tests/test_mesh.py -k suit"),
+    Mutant("sweeps/members.py", "inputs._replace(layout=None))", "inputs)", "tests/test_mesh.py -k exchange_nothing"),
+    Mutant("training/inputs.py", "_batch_size(batch_size, inputs.rows)", "_batch_size(batch_size, len(train.x))", "tests/test_hosts.py -k several"),
+    Mutant("devices/layout.py", "max(axis=0)", "min(axis=0)", "tests/test_hosts.py -k several"),
     in_devices("facts", "same = seen[: len(limit)] == limit", "same = seen == limit", "compares"),
     in_devices("facts", '">=" in clause and seen > limit', '">=" in clause and seen < limit', "compares"),
     in_devices("facts", 'name == "jaxlib" and not condition', 'name == "jaxlib"', "requires"),
