@@ -12,6 +12,7 @@ import colab_notebook
 import colab_requirements
 import nbformat
 import pytest
+from packaging.requirements import Requirement
 
 from experiments import data_sets
 
@@ -139,8 +140,27 @@ def test_the_badge_is_shown_once_there_is_an_address():
     known = not repository.startswith("OWNER/")
     link = f"https://colab.research.google.com/github/{repository}/blob/main/experiments/colab.ipynb"
     shown = re.sub(r"<!--.*?-->", "", TEXT["title"], flags=re.DOTALL)
-    assert (link in shown, link in (ROOT / "README.md").read_text()) == (known, known)
     assert "colab-badge.svg" in TEXT["title"]
+    for place in (shown, (ROOT / "README.md").read_text()):
+        assert ("colab-badge.svg" in place, link in place) == (known, known)
+
+
+THERE = colab_requirements.listed((ROOT / "tests" / "colab_packages.txt").read_text())
+
+
+def requirements():
+    """What jaxmlp requires in Colab, its own extras apart."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [project["optional-dependencies"][name] for name in (*colab_requirements.EXTRAS, "plots", "sklearn")]
+    listed = [Requirement(text) for text in sum(extras, project["dependencies"])]
+    return {colab_requirements.plain(one.name): one.specifier for one in listed if one.name != "jaxmlp"}
+
+
+def test_what_colab_brings_is_new_enough():
+    found = requirements()
+    assert {"jax", "numpy", "scikit-learn", "matplotlib", "orbax-checkpoint"} <= set(found) & set(THERE)
+    assert set(found) <= set(THERE) | set(colab_requirements.ABSENT)
+    assert [name for name in set(found) & set(THERE) if not found[name].contains(THERE[name])] == []
 
 
 def wheel(folder, name, version, *requires):
@@ -157,10 +177,9 @@ def wheel(folder, name, version, *requires):
 
 def test_pip_is_asked_what_would_change_in_colab(tmp_path):
     """A requirement of ours or of what we require; of what is there, or is not."""
-    there = colab_requirements.listed((ROOT / "tests" / "colab_packages.txt").read_text())
-    assert there["numpy"] == "2.1.3"
-    wheel(tmp_path, "numpy", "2.1.3")
-    wheel(tmp_path, "numpy", "2.9.0")
+    there = {"numpy": "2.1.3"}
+    for version in ("2.1.3", "2.9.0"):
+        wheel(tmp_path, "numpy", version)
     wheel(tmp_path, "harmless", "1.0", "numpy>=2.1")
     wheel(tmp_path, "greedy", "1.0", "numpy>=2.2")
     offline = ("--no-index", "--find-links", str(tmp_path))
