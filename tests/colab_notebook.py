@@ -12,8 +12,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOK = ROOT / "experiments" / "colab.ipynb"
+NOTEBOOK = Path(__file__).parent.parent / "experiments" / "colab.ipynb"
 SETTINGS = "settings"
 """The id of the cell whose numbers may be others."""
 
@@ -37,11 +36,10 @@ def with_settings(source, settings):
 
 
 def execute(notebook, settings):
-    """Run all cells in the root of the repository; what the cells say stays as it is."""
+    """Run all cells in the current folder; what the cells say stays as it is."""
     (cell,) = (cell for cell in notebook.cells if cell.id == SETTINGS)
     shown, cell.source = cell.source, with_settings(cell.source, settings)
-    place = {"metadata": {"path": str(ROOT)}}
-    client = NotebookClient(notebook, timeout=600, record_timing=False, coalesce_streams=True, resources=place)
+    client = NotebookClient(notebook, timeout=600, record_timing=False, coalesce_streams=True)
     client.execute(env=os.environ | QUIET)
     cell.source = shown
     notebook.metadata.language_info = {"name": "python"}  # without the version, which is not Colab's

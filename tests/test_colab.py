@@ -52,11 +52,11 @@ def run(folder, notebook, *settings, **environment):
     """Run a notebook in a process of its own, compiled faster than for users, though not as fast as the tests are."""
     nbformat.write(notebook, folder / "before.ipynb")
     flags = re.sub(r"--xla_force_host\S*", "", os.environ["XLA_FLAGS"]).replace("level=0", "level=1")
-    environment = {"XLA_FLAGS": flags, **environment}
+    environment = {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT), **environment}
     clean = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     return subprocess.run(
-        [sys.executable, "tests/colab_notebook.py", folder / "before.ipynb", folder / "after.ipynb", *settings],
-        cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=300,
+        [sys.executable, colab_notebook.__file__, folder / "before.ipynb", folder / "after.ipynb", *settings],
+        cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
     check_outputs(executed)
     assert "50 nets" in printed(code(executed)["sweep"])
     assert "3 epochs" in printed(code(executed)["digits"])
+    assert list((tmp_path / "results" / "jaxmlp-colab").iterdir())
     for before, after in zip(code(STORED).values(), code(executed).values(), strict=True):
         assert before.source == after.source
         assert len(pictures(before)) == len(pictures(after))
