@@ -47,11 +47,11 @@ def accuracy(
         Array(0.5, dtype=float32)
     """
     if forms.are_labels(outputs, targets):
-        right = (jnp.argmax(outputs, axis=1) == targets.astype(int))[:, None]
+        right = (jnp.argmax(outputs, axis=1) == targets.astype(int)).astype(wide(outputs).dtype)
     else:
         answers, truth = forms.yes_or_no(outputs, targets)
-        right = answers == truth
-    return weighted_mean(jnp.mean(right.astype(wide(outputs).dtype), axis=1), weight)
+        right = jnp.mean((answers == truth).astype(wide(outputs).dtype), axis=1)
+    return weighted_mean(right, weight)
 
 
 def top_k_accuracy(
@@ -88,9 +88,9 @@ def top_k_accuracy(
     classes = outputs.shape[1]
     if checks.whole_number("k", k, 1) > classes:
         raise ValueError(f"k is {k}, but there are {classes} classes; give a whole number 1 ... {classes}")
-    label = labels[:, None].astype(int)
-    of_label = jnp.take_along_axis(outputs, label, axis=1)
-    behind = (outputs < of_label) | ((outputs == of_label) & (jnp.arange(classes)[None, :] >= label))
+    label, all_labels = labels.astype(int)[:, None], jnp.arange(classes)[None, :]
+    of_label = jnp.max(jnp.where(all_labels == label, outputs, -jnp.inf), axis=1)[:, None]
+    behind = (outputs < of_label) | ((outputs == of_label) & (all_labels >= label))
     ahead = jnp.sum(~behind, axis=1)  # NaN is neither smaller nor equal: it is ahead of all, as for argmax
     return weighted_mean((ahead < k).astype(wide(outputs).dtype), weight)
 
