@@ -94,6 +94,11 @@ def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
 
 
+def in_lowering(file: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault that some platform would mind."""
+    return Mutant(file, text, fault, f"tests/test_lowering.py -k {words}")
+
+
 def in_order(text: str, fault: str, words: str) -> Mutant:
     """A fault in the order of batches."""
     return Mutant("data/order.py", text, fault, f"tests/test_order.py -k {words}")
@@ -217,8 +222,8 @@ MUTANTS = [
     in_metric("forms", "return outputs > 0, _is_yes(targets)", "return outputs >= 0, _is_yes(targets)", "yes_or_no"),
     in_metric("forms", "targets.astype(float) > 0.5", "targets.astype(float) >= 0.5", "yes_or_no"),
     in_metric("forms", "outputs.shape[1] < 2", "outputs.shape[1] < 1", "shapes"),
-    in_metric("answers", "all_labels >= label)", "all_labels > label)", "first"),
-    in_metric("answers", "all_labels >= label)", "all_labels <= label)", "first"),
+    in_metric("answers", "[None, :] >= label)", "[None, :] > label)", "first"),
+    in_metric("answers", "[None, :] >= label)", "[None, :] <= label)", "first"),
     in_metric("answers", "ahead = jnp.sum(~behind, axis=1)", "ahead = classes - jnp.sum(outputs <= of_label, axis=1)", "first or nan"),
     in_metric("answers", "(ahead < k)", "(ahead <= k)", "top_k"),
     in_metric("answers", "k: int = 5", "k: int = 4", "first"),
@@ -345,6 +350,7 @@ MUTANTS = [
     in_kernel("aval.size > MOST_NUMBERS", "aval.size >= MOST_NUMBERS", "only_what_is_small"),
     in_kernel('!= "key<fry>"', '== "key<fry>"', "only_what_is_known"),
     in_kernel("[:3] <= NEWEST or", "[:3] <= (99,) or", "not_tested_yet"),
+    in_kernel("cpu=as_one_kernel, default=plain", "default=as_one_kernel", "other_platforms"),
     in_kernel("0 if is_batched else None", "0", "mapped"),
     Mutant("losses/classification.py", "(jax.nn.sigmoid(z) - y) * dz - z * dy", "(jax.nn.sigmoid(z) + y) * dz - z * dy", "tests/test_losses.py"),
     Mutant("losses/classification.py", "jnp.maximum(z, 0) - y * z", "jnp.minimum(z, 0) - y * z", "tests/test_losses.py"),
@@ -551,6 +557,16 @@ MUTANTS = [
     in_diagnostics("cost", "- 2 * layers[0].shape[0] * layers[0].shape[1]", "- layers[0].shape[0] * layers[0].shape[1]", "counted_by_hand"),
     in_diagnostics("rows", "np.argsort(-self.loss", "np.argsort(self.loss", "mislabelled"),
     in_diagnostics("rows", "jnp.sqrt(sum_of_squares(gradient))", "sum_of_squares(gradient)", "loop_over"),
+    # -- what TPUs and GPUs are given --
+    in_lowering("training/kernel.py", "cpu=as_one_kernel, default=plain", "cuda=as_one_kernel, default=plain", "one_kernel"),
+    in_lowering("training/kernel.py", "loop(begin, end, step, carry), _touch(", "loop(begin, end, step, carry), jax.debug.callback(print, begin) or _touch(", "_advance"),
+    in_lowering("training/program.py", "return state._replace(step=end,", "jax.debug.print('{}', loss)\n    return state._replace(step=end,", "epoch"),
+    in_lowering("training/evaluation.py", "return values | {name", "jax.pure_callback(abs, values['loss'], values['loss'])\n    return values | {name", "slices"),
+    in_lowering("sweeps/members.py", "_chosen = jax.jit(take)", "_taken = jax.jit(take)\n_chosen = jax.jit(take)", "place"),
+    in_lowering("normalization.py", "jnp.mean(wide(z), axis=-1)[..., None]", "jnp.mean(wide(z), axis=-1, keepdims=True)", "registry"),
+    in_lowering("losses/margins.py", "return of_true - of_best_other", "return (of_true - of_best_other)[:, None]", "registry"),
+    in_lowering("metrics/answers.py", "(jnp.argmax(outputs, axis=1) == targets.astype(int)).astype(wide(outputs).dtype)", "jnp.mean((jnp.argmax(outputs, axis=1) == targets.astype(int))[:, None].astype(wide(outputs).dtype), axis=1)", "whole"),
+    in_lowering("metrics/ranking.py", "axis=1)[:, None]", "axis=1, keepdims=True)", "columns"),
 ]  # fmt: skip
 
 

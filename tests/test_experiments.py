@@ -320,7 +320,9 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path):
     """The disk refuses files beyond 5,000 bytes; what was there and what was printed before are not lost."""
     picture = tmp_path / "decisions.png"
     picture.write_text("whole")
-    done = subprocess.run([sys.executable, "-B", "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert f"{picture} cannot be written (File too large)." in done.stderr
     assert "Traceback" not in done.stderr

@@ -88,9 +88,9 @@ def top_k_accuracy(
     classes = outputs.shape[1]
     if checks.whole_number("k", k, 1) > classes:
         raise ValueError(f"k is {k}, but there are {classes} classes; give a whole number 1 ... {classes}")
-    label, all_labels = labels.astype(int)[:, None], jnp.arange(classes)[None, :]
-    of_label = jnp.max(jnp.where(all_labels == label, outputs, -jnp.inf), axis=1)[:, None]
-    behind = (outputs < of_label) | ((outputs == of_label) & (all_labels >= label))
+    label = labels[:, None].astype(int)
+    of_label = jnp.take_along_axis(outputs, label, axis=1)
+    behind = (outputs < of_label) | ((outputs == of_label) & (jnp.arange(classes)[None, :] >= label))
     ahead = jnp.sum(~behind, axis=1)  # NaN is neither smaller nor equal: it is ahead of all, as for argmax
     return weighted_mean((ahead < k).astype(wide(outputs).dtype), weight)
 
