@@ -561,7 +561,7 @@ MUTANTS = [
     in_lowering("training/kernel.py", "cpu=as_one_kernel, default=plain", "cuda=as_one_kernel, default=plain", "one_kernel"),
     in_lowering("training/kernel.py", "loop(begin, end, step, carry), _touch(", "loop(begin, end, step, carry), jax.debug.callback(print, begin) or _touch(", "_advance"),
     in_lowering("training/program.py", "return state._replace(step=end,", "jax.debug.print('{}', loss)\n    return state._replace(step=end,", "epoch"),
-    in_lowering("training/evaluation.py", "return values | {name", "jax.pure_callback(abs, values['loss'], values['loss'])\n    return values | {name", "slices"),
+    in_lowering("training/evaluation.py", "return values | {name", "jax.debug.callback(print, values['loss'])\n    return values | {name", "slices"),
     in_lowering("sweeps/members.py", "_chosen = jax.jit(take)", "_taken = jax.jit(take)\n_chosen = jax.jit(take)", "place"),
     in_lowering("normalization.py", "jnp.mean(wide(z), axis=-1)[..., None]", "jnp.mean(wide(z), axis=-1, keepdims=True)", "registry"),
     in_lowering("losses/margins.py", "return of_true - of_best_other", "return (of_true - of_best_other)[:, None]", "registry"),
