@@ -7,7 +7,9 @@ tests compile as ``fit`` does for users; ``XLA_FLAGS=--xla_backend_optimization_
 
 import importlib.metadata
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 
@@ -28,6 +30,19 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+COMPILED = "JAXMLP_TESTS_COMPILED"
+"""The variable that names the folder in which all processes of a session keep what they have compiled."""
+
+
+def pytest_configure(config):
+    """Compile what several tests need once: made by the first process, the folder is removed when that ends."""
+    if COMPILED not in os.environ:
+        os.environ[COMPILED] = tempfile.mkdtemp(prefix="jaxmlp-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(COMPILED), ignore_errors=True))
+    jax.config.update("jax_compilation_cache_dir", os.environ[COMPILED])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture

@@ -206,7 +206,7 @@ def on_host(tree: Any) -> Any:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             kind = jax.random.key_impl(leaf)
             return jax.random.wrap_key_data(jnp.asarray(copied(jax.random.key_data(leaf))), impl=kind)
-        if leaf.is_fully_addressable or leaf.is_fully_replicated:
+        if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:
             return np.array(leaf)
         return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
 

@@ -135,9 +135,9 @@ def inputs_of(shared: Shared, member: Members) -> Inputs:
     return inputs._replace(train=train, validation=held_out)
 
 
-def workers(layout: Layout | None = None) -> int:
-    """Return how many slices run at the same time: one for each core, on a CPU; on a mesh each takes all devices."""
-    if layout is not None or jax.default_backend() != "cpu":
+def workers() -> int:
+    """Return how many slices run at the same time: one for each core, on a CPU."""
+    if jax.default_backend() != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -179,7 +179,7 @@ def state_of(slices: Sequence[Slice]) -> RunState:
 def compile_all(slices: Sequence[Slice]) -> None:
     """Compile what the groups need, side by side."""
     first = {id(part.group): part for part in reversed(slices)}
-    with concurrent.futures.ThreadPoolExecutor(workers(slices[0].group.layout)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(_threads(slices)) as pool:
         list(pool.map(lambda part: _run(part, 0), first.values()))
 
 
@@ -217,9 +217,8 @@ def run_all(
             while not ending() and (ran := _run_a_little(part, until, pace, told)):
                 pace = training.next_pace(pace, *ran)
 
-    count = workers(slices[0].group.layout) if slices else 0
-    with concurrent.futures.ThreadPoolExecutor(max(1, count)) as pool:
-        working = {pool.submit(work) for _ in range(count)}
+    with concurrent.futures.ThreadPoolExecutor(_threads(slices)) as pool:
+        working = {pool.submit(work) for _ in range(_threads(slices))}
         try:
             while working:
                 done, working = concurrent.futures.wait(
@@ -231,6 +230,11 @@ def run_all(
         except BaseException:
             failed.set()  # what one has failed at, the others need not go on with
             raise
+
+
+def _threads(slices: Sequence[Slice]) -> int:
+    """Return how many threads run the slices: a single one on a mesh, all of whose devices each slice takes."""
+    return 1 if slices and slices[0].group.layout is not None else workers()
 
 
 def _run_in_step(
