@@ -195,7 +195,7 @@ def picture(result: Result) -> Figure:
             panels[3].plot(result.strengths, excess[p], marker, label=f"{PENALTIES[p]}, {name}", **style)
     label = "squared error beyond the noise"
     panels[3].set(xscale="log", yscale="log", xlabel="strength", ylabel=label, title="mean of all sets")
-    panels[3].legend(frameon=False)
+    panels[3].legend(frameon=False, loc="lower right")
     return figure
 
 

@@ -143,7 +143,8 @@ def summary(config: Config, result: Result) -> str:
     rows: list[tuple[Any, ...]] = [("first layer's gradient", *map(str, config.depths), "a layer", "predicted")]
     for name, of_depths in zip(NETS, np.median(result.gradient, axis=2), strict=True):
         a_layer = of_depths[-1] ** (1 / (config.depths[-1] - 1))
-        rows.append((name, *(f"{of:.2g}" for of in of_depths), f"{a_layer:.2f}", f"{PREDICTED.get(name, np.nan):.2f}"))
+        predicted = f"{PREDICTED[name]:.2f}" if name in PREDICTED else "-"
+        rows.append((name, *(f"{of:.2g}" for of in of_depths), f"{a_layer:.2f}", predicted))
     rows_of_accuracy: list[tuple[Any, ...]] = [(f"{config.depth} layers, trained", "accuracy, %")]
     for name, accuracy in result.accuracy.items():
         cells = f"{100 * accuracy.mean():.1f} +- {100 * accuracy.std():.1f}" if accuracy.any() else "diverged"

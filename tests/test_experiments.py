@@ -198,7 +198,7 @@ def pumpkin_seeds(numbers):
 
 
 SHOWN = (
-    logic_gates, concert, perceptron_convergence, backprop_by_hand, vanishing_gradients, optimizer_race, l1_l2,
+    logic_gates, vanishing_gradients, optimizer_race, l1_l2,
     gradient_descent,
     early_stopping, feature_scaling, mnist, pumpkin_seeds,
 )  # fmt: skip
@@ -239,8 +239,23 @@ def test_every_experiment_runs_when_it_is_only_tried(part, tmp_path):
         checks.get(name, bool)(result["numbers"])
 
 
-def test_golden(tmp_path):
+def test_cheap_experiments_come_to_the_numbers_that_the_readme_has(tmp_path):
+    """At full settings, which are those of a person who adds no option."""
     shown_on_page(tmp_path, FULLY)
+    numbers = {name: json.loads((tmp_path / name / "result.json").read_text())["numbers"] for name in FULLY}
+    concert(numbers["concert"])
+    backprop_by_hand(numbers["backprop_by_hand"])
+    assert numbers["backprop_by_hand"]["loss_before"] == pytest.approx(2.0594, rel=1e-4)
+    assert numbers["backprop_by_hand"]["loss_after"] == pytest.approx(0.7475, rel=1e-4)
+    learned = numbers["perceptron_convergence"]
+    perceptron_convergence(learned)
+    assert len(learned["converged"]) == 1000
+    assert np.median(learned["mistakes"]) == 10
+    assert np.median(np.divide(learned["mistakes"], learned["bound"])) == pytest.approx(0.026, rel=0.02)
+    ladder = numbers["learning_rate"]
+    np.testing.assert_allclose(np.mean(ladder["losses"], axis=1)[:4], [0.132, 0.124, 0.135, 0.241], rtol=0.05)
+    np.testing.assert_allclose(np.mean(ladder["test_accuracy"], axis=1)[:4], [0.972, 0.975, 0.976, 0.955], rtol=0.004)
+    assert ladder["suggestion"] == pytest.approx(0.0058, rel=0.05)
 
 
 def shown_on_page(folder, names, *options):
@@ -320,7 +335,9 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path):
     """The disk refuses files beyond 5,000 bytes; what was there and what was printed before are not lost."""
     picture = tmp_path / "decisions.png"
     picture.write_text("whole")
-    done = subprocess.run([sys.executable, "-B", "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert f"{picture} cannot be written (File too large)." in done.stderr
     assert "Traceback" not in done.stderr

@@ -21,10 +21,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.experimental import multihost_utils
 from jaxtyping import Array, Int
 from numpy.typing import NDArray
 
 from jaxmlp import training
+from jaxmlp.devices import MEMBERS, Layout
 from jaxmlp.sweeps.folds import Folds
 from jaxmlp.training import Inputs, Keys, Program, RunState
 from jaxmlp.types import Params
@@ -81,6 +83,15 @@ class Group:
         first: Members = take(self.members, 0)
         return training.options_of(self.program, self.shared.inputs._replace(hyper=first.hyper))
 
+    @property
+    def layout(self) -> Layout | None:
+        """Where data lie on a mesh, if on any."""
+        return self.shared.inputs.layout
+
+    def placed(self, tree: Any) -> Any:
+        """Bring what the members do not share to where they are computed."""
+        return tree if self.layout is None else self.layout.placed(tree, of_members=True)
+
 
 @dataclasses.dataclass
 class Slice:
@@ -119,9 +130,9 @@ def inputs_of(shared: Shared, member: Members) -> Inputs:
     return inputs._replace(train=train, validation=held_out)
 
 
-def workers() -> int:
-    """Return how many slices run at the same time: one for each core, on a CPU."""
-    if jax.default_backend() != "cpu":
+def workers(layout: Layout | None = None) -> int:
+    """Return how many slices run at the same time: one for each core, on a CPU; on a mesh each takes all devices."""
+    if layout is not None or jax.default_backend() != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -130,7 +141,7 @@ def slices_of(group: Group) -> list[Slice]:
     """Cut a group into slices that stand before their first epoch."""
     start, slices = _compiled_start(**group.options), []
     for rows, filled in _cut(len(group.places), group.at_once):
-        members = _chosen(group.members, rows)
+        members = group.placed(_chosen(group.members, rows))
         slices.append(Slice(group, members, start(group.program, group.mapped, group.shared, members, filled), filled))
     return slices
 
@@ -139,7 +150,12 @@ def regrouped(group: Group, state: RunState, rows: Any = None) -> list[Slice]:
     """Cut members that have come some way already into slices: all of a group, or those in some of its rows."""
     rows = np.arange(len(group.places)) if rows is None else np.asarray(rows)
     return [
-        Slice(group, _chosen(group.members, rows[cut]), _picked(state, rows[cut], filled), filled)
+        Slice(
+            group,
+            group.placed(_chosen(group.members, rows[cut])),
+            group.placed(_picked(state, rows[cut], filled)),
+            filled,
+        )
         for cut, filled in _cut(len(rows), group.at_once)
     ]
 
@@ -156,13 +172,15 @@ def state_of(slices: Sequence[Slice]) -> RunState:
 
 
 def _copied(leaf: Any) -> Any:
+    if not leaf.is_fully_addressable:
+        return multihost_utils.process_allgather(leaf, tiled=True)
     return jnp.copy(leaf) if training.is_key(leaf) else np.array(leaf)
 
 
 def compile_all(slices: Sequence[Slice]) -> None:
     """Compile what the groups need, side by side."""
     first = {id(part.group): part for part in reversed(slices)}
-    with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers(slices[0].group.layout)) as pool:
         list(pool.map(lambda part: _run(part, 0), first.values()))
 
 
@@ -203,8 +221,9 @@ def run_all(
                 pace = training.next_pace(pace, max(1, int((after - before).max())), time.perf_counter() - began)
                 before, going_on = after, _going_on(part, until)
 
-    with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
-        working = {pool.submit(work) for _ in range(workers())}
+    count = workers(slices[0].group.layout) if slices else 0
+    with concurrent.futures.ThreadPoolExecutor(max(1, count)) as pool:
+        working = {pool.submit(work) for _ in range(count)}
         try:
             while working:
                 done, working = concurrent.futures.wait(
@@ -220,7 +239,10 @@ def run_all(
 
 def slice_size(program: Program, shared: Shared, members: Members, mapped: bool) -> int:
     """Return how many members a slice holds: on a CPU a power of 2, elsewhere what the memory allows."""
-    count = len(jax.tree.leaves(members)[0])
+    count, layout = len(jax.tree.leaves(members)[0]), shared.inputs.layout
+    side_by_side = 1 if layout is None else layout.mesh.shape[MEMBERS]
+    if mapped and layout is not None:
+        return side_by_side * MOST_AT_ONCE
     if mapped:
         return 2 ** int(math.log2(min(max(count // SLICES, 1), MOST_AT_ONCE)))
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
@@ -228,10 +250,11 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
         return count
     group = Group(program, shared, members, np.arange(count), mapped, 1)
     state = jax.eval_shape(lambda: _start_one(program, shared, take(members, 0)))
-    one = (program, mapped, shared, take(members, np.arange(1)), _stacked(state), 1)
+    some = np.minimum(np.arange(side_by_side), count - 1)  # one for each device
+    one = (program, mapped, shared, take(members, some), _stacked(state, side_by_side), 1)
     size = _compiled_advance(**group.options).lower(*one).compile().memory_analysis()
     per_member = size.temp_size_in_bytes + size.output_size_in_bytes + size.argument_size_in_bytes
-    fitting = int(max(1, min(count, SHARE_OF_MEMORY * limit // per_member)))
+    fitting = int(max(side_by_side, min(count, side_by_side * (SHARE_OF_MEMORY * limit // per_member))))
     if fitting < count:
         warnings.warn(
             f"{count} members of {per_member:,} bytes each do not fit into the {limit:,} bytes of the device; they are "
@@ -241,8 +264,8 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
     return fitting
 
 
-def _stacked(state: Any) -> Any:
-    return jax.eval_shape(lambda: jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), state))
+def _stacked(state: Any, count: int) -> Any:
+    return jax.eval_shape(lambda: jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), leaf.dtype), state))
 
 
 def _going_on(part: Slice, until: int) -> list[int]:
@@ -288,20 +311,33 @@ def _start_one(program: Program, shared: Shared, member: Members) -> RunState:
     return apart
 
 
+def _for_each(function: Callable[..., Any], mapped: bool, common: tuple[Shared, Any], members: Any) -> RunState:
+    """Return function(common, member) of every member."""
+
+    def alone(common: tuple[Shared, Any], members: Any) -> Any:
+        shared = common[0]._replace(inputs=common[0].inputs._replace(layout=None))
+        here = functools.partial(function, (shared, common[1]))
+        return lax.map(here, members) if mapped else jax.vmap(here)(members)
+
+    layout = common[0].inputs.layout
+    states: RunState = (alone if layout is None else layout.for_members(function, alone))(common, members)
+    return states
+
+
 def _start_all(program: Program, mapped: bool, shared: Shared, members: Members, filled: Any) -> RunState:
-    start = functools.partial(_start_one, program, shared)
-    return _stopped_behind(lax.map(start, members) if mapped else jax.vmap(start)(members), filled)
+    def start(common: tuple[Shared, Any], member: Members) -> RunState:
+        return _start_one(program, common[0], member)
+
+    return _stopped_behind(_for_each(start, mapped, (shared, None), members), filled)
 
 
 def _advance_all(
     program: Program, mapped: bool, shared: Shared, members: Members, states: RunState, until: Any
 ) -> RunState:
-    def advance(both: tuple[Members, RunState]) -> RunState:
-        return training.advance(program, inputs_of(shared, both[0]), both[1], until)
+    def advance(common: tuple[Shared, Any], both: tuple[Members, RunState]) -> RunState:
+        return training.advance(program, inputs_of(common[0], both[0]), both[1], common[1])
 
-    both = (members, states)
-    after: RunState = lax.map(advance, both) if mapped else jax.vmap(advance)(both)
-    return after
+    return _for_each(advance, mapped, (shared, jnp.asarray(until)), (members, states))
 
 
 @functools.cache

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from jaxmlp import checks, schedules, training
+from jaxmlp import checks, devices, schedules, training
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps import saving
@@ -55,6 +56,7 @@ def sweep(
     progress: bool = True,
     save: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    mesh: Mesh | None = None,
 ) -> Sweep:
     """Train many models: every setting with every seed, each a run of its own with its own early stopping.
 
@@ -86,6 +88,8 @@ def sweep(
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
         save: a folder in which all members are saved every half minute or so, and at the end.
         resume: whether to go on from what is in ``save``, if there is something, to the bit.
+        mesh: devices to spread the members over, such as ``devices.mesh(members=8)``; and, if one is not enough for a
+            member, its rows and weights, as for ``fit``. None takes JAX's default device.
 
     Returns:
         The ``Sweep``. Ctrl-C ends it after the chunks that are running; what has been run is in it.
@@ -115,7 +119,7 @@ def sweep(
     plan = planned(
         recipe, data, hyper, seeds, key, exact=exact, at_once=at_once, epochs=epochs, batch_size=batch_size,
         validation=validation, params=params, early_stopping=early_stopping, metrics=metrics,
-        class_weight=class_weight, evaluate_every=evaluate_every, watch=watch,
+        class_weight=class_weight, evaluate_every=evaluate_every, watch=watch, mesh=mesh,
     )  # fmt: skip
     return carried_out(plan, epochs, progress=progress, save=save, resume=resume)
 
@@ -142,6 +146,7 @@ def planned(
     batch_size: int | None,
     exact: bool,
     at_once: int | None,
+    mesh: Mesh | None = None,
     folded: Folded | None = None,
     **options: Any,
 ) -> Plan:
@@ -152,7 +157,7 @@ def planned(
         at_once = checks.whole_number("at_once", at_once, 1)
     settings = _settings(recipe, hyper)
     numbers = numbers_of(settings)
-    mapped = exact or jax.default_backend() == "cpu"
+    mapped = _one_after_another(exact, mesh)
     by_structure: dict[Any, tuple[Setting, list[int]]] = {}
     for i, setting in enumerate(settings):
         structure = {name: value for name, value in setting.items() if name not in numbers}
@@ -169,6 +174,7 @@ def planned(
             key=key,
             hyper={name: float(setting[name]) for name in numbers} if setting else None,
             batch_size=structure.get(BATCH_SIZE, batch_size),
+            mesh=mesh,
             **options,
         )
         if callable(recipe):
@@ -183,8 +189,10 @@ def planned(
         if folded is not None:
             shared, members, at = folded(shared, members, at)
         _refuse_structure_of_numbers(program, shared, crew.take(members, 0))
-        size = at_once or crew.slice_size(program, shared, members, mapped)
-        groups.append(Group(program, shared, members, at, mapped, min(size, len(at))))
+        size = min(at_once or crew.slice_size(program, shared, members, mapped), len(at))
+        if mesh is not None:  # as many for each device
+            size = -(-size // mesh.shape[devices.MEMBERS]) * mesh.shape[devices.MEMBERS]
+        groups.append(Group(program, shared, members, at, mapped, size))
     for name in settings[0]:
         if name not in read and name != BATCH_SIZE:
             raise ValueError(f"hyper has {name!r}, which recipe never reads; leave it out, or use hyper[{name!r}]")
@@ -234,6 +242,15 @@ def run_with_bar(
 
     crew.run_all(slices, until, interrupted, told, look)
     look()
+
+
+def _one_after_another(exact: bool, mesh: Mesh | None) -> bool:
+    """Return whether members are computed one after another, by each device its own."""
+    if mesh is None or mesh.shape[devices.DATA] * mesh.shape[devices.MODEL] == 1:
+        return exact or jax.default_backend() == "cpu"
+    if exact:
+        raise ValueError("exact gives the bits of one device, but mesh spreads rows or weights; leave one of them out")
+    return False
 
 
 def _in_turns(slices: Sequence[Sequence[Slice]]) -> list[Slice]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp import checks, losses
 from jaxmlp import metrics as ours
+from jaxmlp.devices import Layout
 from jaxmlp.losses import PerHead, softmax_cross_entropy, weighted_mean
 from jaxmlp.training.recipe import Recipe
 from jaxmlp.types import Batch, Loss, Metric, Outputs, Params, base
@@ -67,7 +68,12 @@ def row_losses(recipe: Recipe, outputs: Outputs, y: Outputs) -> Float[Array, "ro
 
 
 def evaluate(
-    recipe: Recipe, params: Params, rows: Batch, metrics: Sequence[tuple[str, Metric]] = ()
+    recipe: Recipe,
+    params: Params,
+    rows: Batch,
+    metrics: Sequence[tuple[str, Metric]] = (),
+    layout: Layout | None = None,
+    of: str = "train",
 ) -> dict[str, Float[Array, ""]]:
     """Compute the loss and the metrics of a data set, dropout being off.
 
@@ -76,6 +82,8 @@ def evaluate(
         params: the model's parameters.
         rows: the data set, x of shape (rows, inputs).
         metrics: what to compute besides, and its name.
+        layout: where the rows lie on a mesh.
+        of: which of its data sets they are, "train" or "validation".
 
     Returns:
         Scalars by name, "loss" first.
@@ -93,7 +101,10 @@ def evaluate(
         >>> evaluate(recipe, params, Batch(x=jnp.array([[1.0], [5.0]]), y=jnp.array([[1.0], [2.0]])))
         {'loss': Array(4.5, dtype=float32)}
     """
-    outputs = _outputs(recipe, params, rows.x)
+    outputs = _outputs(recipe, params, rows.x, 1 if layout is None else layout.shards)
+    if layout is not None:
+        outputs, y, weight = layout.in_order(getattr(layout, of), (outputs, rows.y, rows.weight))
+        rows = rows._replace(y=y, weight=weight)
     for name, metric in metrics:
         _refuse_misread(name, metric, recipe.loss, outputs, rows.y)
     values = {"loss": weighted_mean(row_losses(recipe, outputs, rows.y), rows.weight)}
@@ -131,16 +142,24 @@ def _refuse_misread(name: str, metric: Any, loss: Loss, outputs: Outputs, y: Out
         )
 
 
-def _outputs(recipe: Recipe, params: Params, x: Array) -> Outputs:
-    n, size = x.shape[0], EVALUATION_ROWS
+def _outputs(recipe: Recipe, params: Params, x: Array, shards: int) -> Outputs:
+    """Compute all outputs, so many rows of each shard at a time."""
+    n, size = x.shape[0] // shards, EVALUATION_ROWS
     if n <= size:
         return recipe.net.apply(params, x)
+    by_shard = x.reshape(shards, n, *x.shape[1:])
 
     def one_slice(i: Array, outputs: Outputs) -> Outputs:
         begin = jnp.minimum(i * size, n - size)  # the last slice overlaps the one before it
-        of_slice = recipe.net.apply(params, lax.dynamic_slice_in_dim(x, begin, size))
-        return jax.tree.map(lambda all_, part: lax.dynamic_update_slice_in_dim(all_, part, begin, 0), outputs, of_slice)
+        some = lax.dynamic_slice_in_dim(by_shard, begin, size, 1)
+        of_slice = recipe.net.apply(params, some.reshape(shards * size, *x.shape[1:]))
+
+        def filled_in(all_: Array, part: Array) -> Array:
+            return lax.dynamic_update_slice_in_dim(all_, part.reshape(shards, size, *part.shape[1:]), begin, 1)
+
+        return jax.tree.map(filled_in, outputs, of_slice)
 
     shapes = jax.eval_shape(recipe.net.apply, params, x[:size])
-    empty = jax.tree.map(lambda shape: jnp.zeros((n, *shape.shape[1:]), shape.dtype), shapes)
-    return lax.fori_loop(0, -(-n // size), one_slice, empty)
+    empty = jax.tree.map(lambda shape: jnp.zeros((shards, n, *shape.shape[1:]), shape.dtype), shapes)
+    filled: Outputs = lax.fori_loop(0, -(-n // size), one_slice, empty)
+    return jax.tree.map(lambda part: part.reshape(shards * n, *part.shape[2:]), filled)

@@ -14,8 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from jaxmlp import checks
+from jaxmlp import checks, devices
+from jaxmlp.devices import Layout
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training import host, saving
 from jaxmlp.training.inputs import prepare
@@ -48,6 +50,7 @@ def fit(
     resume: Run | Store | str | os.PathLike[str] | bool | None = None,
     save: Store | str | os.PathLike[str] | None = None,
     keep: int = 3,
+    mesh: Mesh | None = None,
 ) -> Run:
     """Train a model: the whole run is one compiled program, early stopping included.
 
@@ -92,6 +95,10 @@ def fit(
             ``checkpoints.Folder`` it is saved through Orbax, which large runs and several hosts need.
         keep: how many of them to keep, at least 1, where ``save`` is a path; damaged ones are passed over when they
             are read.
+        mesh: devices to spread the rows of each batch over, and the columns of wide layers, such as
+            ``devices.mesh(data=8)``; None takes JAX's default device. The result is that of one device, but for the
+            order in which sums are rounded. In a program of several processes (``devices.start``) ``data`` and
+            ``validation`` are the rows of this process; all rows are those of process 0, then those of process 1 ...
 
     Returns:
         The ``Run``: last and best parameters, history, and why it ended. Ctrl-C ends it after the current
@@ -100,7 +107,7 @@ def fit(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: data of unequal length, empty, not finite, or not what the net and the loss want; numbers
-            out of their range.
+            out of their range; a mesh of more devices than a batch has rows.
 
     Warns:
         RuntimeWarning: the run diverged, or no epoch has a finite loss to be judged by; what it goes on from was saved
@@ -125,8 +132,11 @@ def fit(
     program, inputs, params = prepare(
         recipe, data, epochs=epochs, batch_size=batch_size, key=key, validation=validation, hyper=hyper,
         params=params, early_stopping=early_stopping, metrics=metrics, class_weight=class_weight,
-        evaluate_every=evaluate_every, watch=watch,
+        evaluate_every=evaluate_every, watch=watch, mesh=mesh,
     )  # fmt: skip
+    layout = inputs.layout
+    if layout is not None:
+        _refuse_members(layout)
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; give a function of (epoch, run), such as logs.CSV(path)")
@@ -141,25 +151,26 @@ def fit(
     state = advance(program, inputs, state, 0)  # runs no epoch, but compiles
     compile_seconds = time.perf_counter() - began
 
-    began = saved = time.perf_counter()
+    began = time.perf_counter()
     with (
         contextlib.nullcontext() if store is None else store.open(list(state.history)) as writer,
         host.interruptible() as interrupted,
         host.progress_bar(progress, program.epochs, "epoch") as bar,
     ):
-        epoch, pace, preempted = int(state.epoch), 1, False
-        while epoch < program.epochs and int(state.stop) == RUNNING and not (interrupted.is_set() or preempted):
+        epoch, pace, unsaved, ending, preempted = int(state.epoch), 1, 0.0, False, False
+        while epoch < program.epochs and int(state.stop) == RUNNING and not (ending or preempted):
             chunk_began = time.perf_counter()
             state = advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, functools.partial(_latest, origin, state, epoch))
-            pace = host.next_pace(pace, ran, time.perf_counter() - chunk_began)
+            seconds, ending = host.agreed(time.perf_counter() - chunk_began, interrupted.is_set(), layout)
+            pace, unsaved = host.next_pace(pace, ran, seconds), unsaved + seconds
             if writer is not None:
                 preempted = writer.preempted()
-                if time.perf_counter() - saved > host.SECONDS_PER_SAVE:
+                if unsaved > host.SECONDS_PER_SAVE:
                     saving.write(writer, state, about)
-                    saved = time.perf_counter()
+                    unsaved = 0.0
             if callback is not None:
                 kept = jax.tree.map(jnp.copy, state)  # the next chunk writes over the state itself
                 callback(epoch, to_run(kept, origin, compile_seconds, time.perf_counter() - began))
@@ -171,15 +182,14 @@ def fit(
     reason = StopReason.COMPLETE if epoch == program.epochs else reason
     run = to_run(state, origin, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
-        replayed = run.replay()
-        warnings.warn(
+        what = (
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
-            + f"the run holds the parameters from before that step. First to blame: {replayed.blame}. "
-            f"{replayed.advice} "
-            "print(run.replay()) shows the step in full",
-            RuntimeWarning,
-            stacklevel=2,
+            + "the run holds the parameters from before that step"
         )
+        if layout is None or jax.process_count() == 1:
+            replayed = run.replay()
+            what += f". First to blame: {replayed.blame}. {replayed.advice} print(run.replay()) shows the step in full"
+        warnings.warn(what, RuntimeWarning, stacklevel=2)
     elif run.epochs >= program.evaluate_every and not run.best_epoch:
         warnings.warn(
             "no epoch has a finite validation loss, so best_params are those before the first epoch; "
@@ -195,16 +205,30 @@ def _first_state(origin: Origin, resume: Run | Store | str | os.PathLike[str] | 
     program, inputs, params, store = origin
     if resume is True and store is None:
         raise ValueError("resume is True, but save is None; give the folder to go on from as save")
+    placed = _as_it_is if inputs.layout is None else inputs.layout.placed
     if isinstance(resume, Run):
         names = jax.eval_shape(lambda: start(program, inputs, params)).history
-        return saving.with_room(resume.state, names, program.epochs)
+        return placed(saving.with_room(resume.state, names, program.epochs))
     if resume is True and store is not None and store.numbers():
-        return saving.load(store, program, inputs, params)
+        return placed(saving.load(store, program, inputs, params))
     if isinstance(resume, Store | str | os.PathLike):
-        return saving.load(resume, program, inputs, params)
+        return placed(saving.load(resume, program, inputs, params))
     if not (resume is None or isinstance(resume, bool)):
         raise TypeError(f"resume is {resume!r}; give a Run, the path of a saved one, or True with save")
     return compiled_start(program, inputs, params)
+
+
+def _as_it_is(state: RunState) -> RunState:
+    return state
+
+
+def _refuse_members(layout: Layout) -> None:
+    """Refuse a mesh some of whose devices would have nothing to do."""
+    if (members := layout.mesh.shape[devices.MEMBERS]) > 1:
+        raise ValueError(
+            f"mesh spreads members over {members} devices, but fit trains one net; "
+            f"give data={members * layout.shards} in place of members, or use sweeps.sweep"
+        )
 
 
 def _latest(origin: Origin, state: RunState, epoch: int) -> dict[str, float]:

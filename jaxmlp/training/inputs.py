@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jaxmlp import checks, losses
+from jaxmlp import checks, devices, losses
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.training import watch as watching
@@ -35,6 +36,7 @@ def prepare(
     class_weight: Mapping[int, float] | str | None = None,
     evaluate_every: int = 1,
     watch: bool | int = False,
+    mesh: Mesh | None = None,
 ) -> tuple[Program, Inputs, Params]:
     """Check all that ``fit`` is given and sort it into structure (the program) and data (its inputs)."""
     checks.random_key("key", key)
@@ -45,6 +47,8 @@ def prepare(
         params = _params(made, params)
     train = to_batch(made, params, "", data)
     if class_weight is not None:
+        if class_weight == "balanced" and mesh is not None and jax.process_count() > 1:
+            raise ValueError("class_weight is 'balanced', but each process has its own rows; give numbers by class")
         train = train._replace(weight=_weight_by_class(train, class_weight))
     held_out = None
     if validation is not None:
@@ -59,10 +63,31 @@ def prepare(
         watch=watching.checked(watch),
     )
     floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
-    return program, Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping)), params
+    inputs = Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping))
+    return program, inputs if mesh is None else _on_mesh(mesh, program, inputs, made), params
 
 
 _keys_of = jax.jit(keys_of)
+
+
+def _on_mesh(mesh: Mesh, program: Program, inputs: Inputs, made: Recipe) -> Inputs:
+    """Bring what the program is run on to a mesh: rows spread, all else on every device."""
+    if not isinstance(mesh, Mesh) or mesh.axis_names != devices.AXES:
+        raise TypeError(f"mesh is {mesh!r}; give what devices.mesh returns")
+    parts, net = mesh.shape[devices.MODEL], made.net
+    if parts > 1 and isinstance(net, MLP) and all(width % parts for width in net.sizes[1:]):
+        raise ValueError(
+            f"mesh has {devices.MODEL}={parts}, but no layer of {net.sizes} has a multiple of {parts} outputs; give "
+            f"such a width, or {devices.MODEL}=1"
+        )
+    layout, train, held_out = devices.spread(mesh, inputs.train, inputs.validation)
+    if (batch_size := min(program.batch_size, layout.train.count)) < layout.shards:
+        raise ValueError(
+            f"batch_size is {batch_size}, but mesh spreads the rows of a batch over {layout.shards} devices; give at "
+            "least one row for each, or a mesh of fewer"
+        )
+    keys, hyper, rule = layout.placed((inputs.keys, inputs.hyper, inputs.early_stopping))
+    return Inputs(keys, train, held_out, hyper, rule, layout=layout)
 
 
 def to_batch(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:

@@ -117,6 +117,13 @@ def loop(begin: Int[Array, ""] | int, end: Int[Array, ""] | int, body: Body, car
     return alone(*arguments)
 
 
+def plain_loop(
+    begin: Int[Array, ""] | int, end: Int[Array, ""] | int, body: Body, carry: Carry, *operands: Any
+) -> Carry:
+    """Run the same loop as JAX runs any: for a body whose arrays are spread over devices, which no kernel sees."""
+    return lax.fori_loop(jnp.asarray(begin, jnp.int32), end, lambda i, carry: body(i, carry, *operands), carry)
+
+
 def fits(jaxpr: Any) -> bool:
     """Return whether a step is small enough for one kernel, and holds only what one can hold.
 

@@ -9,6 +9,7 @@ Randomness is a function of purpose and time, ``fold_in(fold_in(key, purpose), s
 carried, so the result does not depend on where the host pauses the run.
 """
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Mapping
@@ -16,10 +17,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
 from jaxmlp import chains, checks, data
+from jaxmlp.devices import Layout
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training import kernel
 from jaxmlp.training import watch as watching
@@ -124,7 +127,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
     names = history_names(program, inputs)
     if program.watch:
         names += jax.eval_shape(functools.partial(_measure, program, recipe, inputs), params, opt_state, zero)
-    return RunState(
+    state = RunState(
         epoch=zero,
         step=zero,
         stride=jnp.full((), steps_per_epoch(program, inputs), jnp.int32),
@@ -138,6 +141,7 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         stop=jnp.full((), RUNNING, jnp.int32),
         history={name: jnp.full((program.epochs,), jnp.nan) for name in names},
     )
+    return state if inputs.layout is None else inputs.layout.state(state)
 
 
 def advance(program: Program, inputs: Inputs, state: RunState, until: Int[Array, ""] | int) -> RunState:
@@ -154,13 +158,19 @@ def advance(program: Program, inputs: Inputs, state: RunState, until: Int[Array,
         history[WATCHED] = jnp.stack([state.history[name] for name in names], axis=1)
     ran = lax.while_loop(going_on, functools.partial(turn, program, inputs), state._replace(history=history))
     columns = ran.history.pop(WATCHED).T if names else ()
-    return ran._replace(history=ran.history | dict(zip(names, columns, strict=True)))
+    ran = ran._replace(history=ran.history | dict(zip(names, columns, strict=True)))
+    return ran if inputs.layout is None else inputs.layout.state(ran)
 
 
 def _with_watched(program: Program, inputs: Inputs) -> Inputs:
     """Gather the rows that are watched, once: a ``lax.cond`` would be handed a copy of all rows."""
-    batch_size = min(program.batch_size, inputs.train.x.shape[0])
-    return inputs._replace(watched=watching.spread(inputs.train, batch_size)) if program.watch else inputs
+    if not program.watch:
+        return inputs
+    batch_size, layout = min(program.batch_size, inputs.rows), inputs.layout
+    if layout is None:
+        return inputs._replace(watched=watching.spread(inputs.train, batch_size))
+    index = jnp.asarray(watching.evenly(inputs.rows, batch_size).astype(np.int32))
+    return inputs._replace(watched=gather(inputs.train, index, jnp.zeros((), jnp.int32), batch_size, layout)[0])
 
 
 def turn(program: Program, inputs: Inputs, state: RunState) -> RunState:
@@ -176,23 +186,27 @@ def turn(program: Program, inputs: Inputs, state: RunState) -> RunState:
 
 def try_steps(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
     """Make up to ``stride`` steps, to the end of the epoch at most."""
-    n, steps = inputs.train.x.shape[0], steps_per_epoch(program, inputs)
+    n, steps, layout = inputs.rows, steps_per_epoch(program, inputs), inputs.layout
     batch_size = min(program.batch_size, n)
     order = data.order(jax.random.fold_in(inputs.keys.order, state.epoch), n)
     order = jnp.pad(order, (0, steps * batch_size - n))
+    if layout is not None and recipe.augment is not None:
+        recipe = dataclasses.replace(recipe, augment=layout.augmented(recipe.augment, batch_size))
     end = jnp.minimum(state.step + state.stride, steps)
 
     def one_step(
         i: Int[Array, ""], carry: tuple[Params, Params, Array], rows: Batch, order: Array, dropout: Key, epoch: Array
     ) -> tuple[Params, Params, Array]:
         params, opt_state, loss = carry
-        batch, counts = gather(rows, order, i * batch_size, batch_size)
+        batch, counts = gather(rows, order, i * batch_size, batch_size, layout)
         step = train_step(recipe, params, opt_state, batch, jax.random.fold_in(dropout, epoch * steps + i))
-        return step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype)
+        after = (step.params, step.opt_state, loss + (step.loss * counts).astype(loss.dtype))
+        return after if layout is None else layout.state(after)
 
     carry = (state.params, state.opt_state, state.loss)
     given = (inputs.train, order, inputs.keys.dropout, state.epoch)
-    params, opt_state, loss = kernel.loop(state.step, end, one_step, carry, *given)
+    loop = kernel.loop if layout is None else kernel.plain_loop
+    params, opt_state, loss = loop(state.step, end, one_step, carry, *given)
     return state._replace(step=end, params=params, opt_state=opt_state, loss=loss)
 
 
@@ -204,18 +218,25 @@ def _batch(of: str, rows: Any) -> Batch:
     return batch
 
 
-def gather(rows: Batch, order: Array, begin: Array, batch_size: int) -> tuple[Batch, Array | float]:
+def gather(
+    rows: Batch, order: Array, begin: Array, batch_size: int, layout: Layout | None = None
+) -> tuple[Batch, Array | float]:
     """Return the batch that begins at a place of the order, and how much its rows count in all.
 
-    Places behind the last row stand for the padding of the last batch: they hold row 0 with weight 0.
+    Places behind the last row stand for the padding of the last batch: they hold row 0 with weight 0. On a mesh every
+    batch is filled up likewise, with as many rows for each device.
     """
-    n = rows.x.shape[0]
+    n, size = rows.x.shape[0], batch_size
     index = lax.dynamic_slice(order, (begin,), (batch_size,))
     take = functools.partial(jnp.take, indices=index, axis=0, mode="clip")
+    if layout is not None:
+        n, size = layout.train.count, layout.filled_up(batch_size)
+        take = functools.partial(layout.take, layout.train, jnp.pad(index, (0, size - batch_size)))
     batch = jax.tree.map(take, rows)
-    if n % batch_size:
-        real = begin + jnp.arange(batch_size, dtype=begin.dtype) < n
-        weight = jnp.ones(batch_size) if batch.weight is None else batch.weight
+    if n % batch_size or size > batch_size:
+        place = jnp.arange(size, dtype=begin.dtype)
+        real = begin + place < n if size == batch_size else (begin + place < n) & (place < batch_size)
+        weight = jnp.ones(size) if batch.weight is None else batch.weight
         batch = batch._replace(weight=jnp.where(real, weight, 0))
     return batch, float(batch_size) if batch.weight is None else jnp.sum(batch.weight)
 
@@ -240,7 +261,7 @@ def _look_closer(state: RunState) -> RunState:
 def _end_epoch(program: Program, recipe: Recipe, inputs: Inputs, state: RunState) -> RunState:
     """Judge the epoch if it is time to, look at training itself, and begin the next epoch."""
     every = program.evaluate_every
-    values = {"train/loss": state.loss / _total_weight(inputs.train)}
+    values = {"train/loss": state.loss / _total_weight(inputs)}
     judge = functools.partial(_judge, program, recipe, inputs, values)
     if every == 1:
         state = judge(state)
@@ -261,7 +282,7 @@ def _judge(program: Program, recipe: Recipe, inputs: Inputs, values: dict[str, A
     of = judged_by(inputs)
     params = chains.evaluation_params(state.opt_state, state.params)
     if inputs.validation is not None or program.metrics:
-        measured = evaluate(recipe, params, getattr(inputs, of), program.metrics)
+        measured = evaluate(recipe, params, getattr(inputs, of), program.metrics, inputs.layout, of)
         values = {f"{of}/{name}": value for name, value in measured.items()} | values
     rule = inputs.early_stopping
     value = values[f"{of}/{rule.metric if rule else 'loss'}"].astype(state.best_cost.dtype)
@@ -313,10 +334,10 @@ def _measure(
     return watching.measure(recipe, params, opt_state, batch, key)
 
 
-def _total_weight(rows: Batch) -> Array | float:
-    if rows.weight is None:
-        return float(rows.x.shape[0])
-    total = jnp.sum(rows.weight)
+def _total_weight(inputs: Inputs) -> Array | float:
+    if inputs.train.weight is None:
+        return float(inputs.rows)
+    total = jnp.sum(inputs.train.weight)
     return jnp.where(total > 0, total, 1)
 
 

@@ -24,7 +24,7 @@ from jaxmlp.mlp import MLP
 from jaxmlp.training.evaluation import row_losses
 from jaxmlp.training.program import gather
 from jaxmlp.training.recipe import Recipe, resolve
-from jaxmlp.training.state import DIVERGED, Inputs, Keys, Program, RunState
+from jaxmlp.training.state import DIVERGED, Inputs, Program, RunState
 from jaxmlp.training.step import OF_BATCH, Step, plan_step
 from jaxmlp.types import Batch, Key, Params, base
 
@@ -171,8 +171,8 @@ def replay(program: Program, inputs: Inputs, state: RunState) -> Replay:
     # What a replay is to show must not raise instead.
     with jax.debug_nans(False), jax.debug_infs(False):
         recipe = resolve(program.recipe, inputs.hyper)
-        batch_size = min(program.batch_size, inputs.train.x.shape[0])
-        batch, counts, order, key = _batch(batch_size, inputs.train, inputs.keys, state.epoch, state.step)
+        batch_size = min(program.batch_size, inputs.rows)
+        batch, counts, order, key = _batch(batch_size, inputs, state.epoch, state.step)
         rows = np.asarray(order)[int(state.step) * batch_size :][:batch_size]
         if recipe.augment is not None:
             batch = recipe.augment(jax.random.fold_in(key, OF_BATCH), batch)
@@ -200,12 +200,13 @@ def replay(program: Program, inputs: Inputs, state: RunState) -> Replay:
 
 
 @functools.partial(jax.jit, static_argnums=0)  # nothing that a compiler would round
-def _batch(batch_size: int, rows: Batch, keys: Keys, epoch: Array, step: Array) -> tuple[Batch, Any, Array, Key]:
+def _batch(batch_size: int, inputs: Inputs, epoch: Array, step: Array) -> tuple[Batch, Any, Array, Key]:
     """Return the batch of a step, how much its rows count, the order of all rows, and the key of the step."""
-    n = rows.x.shape[0]
+    n, keys = inputs.rows, inputs.keys
     steps = -(-n // batch_size)
     order = data.order(jax.random.fold_in(keys.order, epoch), n)
-    batch, counts = gather(rows, jnp.pad(order, (0, steps * batch_size - n)), step * batch_size, batch_size)
+    padded = jnp.pad(order, (0, steps * batch_size - n))
+    batch, counts = gather(inputs.train, padded, step * batch_size, batch_size, inputs.layout)
     return batch, counts, order, jax.random.fold_in(keys.dropout, epoch * steps + step)
 
 

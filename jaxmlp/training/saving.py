@@ -8,24 +8,28 @@ recipe whose step computes something else gets a warning and no refusal: another
 
 import functools
 import hashlib
+import itertools
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
+from numpy.typing import NDArray
 
 from jaxmlp import archive
+from jaxmlp.devices import Rows
 from jaxmlp.training import watch
 from jaxmlp.training.kernel import is_key
 from jaxmlp.training.program import start
 from jaxmlp.training.state import Inputs, Program, RunState
 from jaxmlp.training.step import first_step
 from jaxmlp.training.store import Archives, Store, Writer
-from jaxmlp.types import Params
+from jaxmlp.types import Batch, Params
 
 WHAT = {
     "batch_size": "batch_size is {now}, that of the saved run {saved}",
@@ -36,16 +40,20 @@ WHAT = {
 }
 """What must be as it was when the run was saved, and what is said if it is not."""
 
+ROWS_AT_ONCE = 2**24
+"""Bytes of rows that a checksum takes at a time."""
+
 
 def describe(program: Program, inputs: Inputs) -> dict[str, Any]:
     """Return what a file says about its run, so that another is not taken for it."""
+    layout = inputs.layout
     return {
         "epochs": program.epochs,
         "batch_size": program.batch_size,
         "evaluate_every": program.evaluate_every,
         "key": digest(inputs.keys),
-        "train": digest(inputs.train),
-        "validation": digest(inputs.validation),
+        "train": checksum(inputs.train, None if layout is None else layout.train),
+        "validation": checksum(inputs.validation, None if layout is None else layout.validation),
         "step": _digest_of_step(program, inputs),
         "jax": jax.__version__,
     }
@@ -90,32 +98,25 @@ def load(
         FileNotFoundError: there is none.
         ValueError: it was saved by a run of other data or another key, or has run more epochs already.
     """
-    now = describe(program, inputs)
-    wanted = _beside(inputs.train.x, jax.eval_shape(lambda: start(program, inputs, params)))
+    now, layout = describe(program, inputs), inputs.layout
+    wanted: Any = jax.eval_shape(lambda: start(program, inputs, params))
+    if layout is not None:
+        wanted = jax.tree.map(lambda leaf: leaf.update(sharding=layout.sharding(leaf)), wanted)
 
-    def like(about: dict[str, Any], names: Collection[str]) -> RunState:
+    def like(about: dict[str, Any], names: Collection[str]) -> Any:
         for name, sentence in WHAT.items():
             if about.get(name) != now[name]:
                 said = sentence.format(now=now[name], saved=about.get(name))
                 raise ValueError(f"{said}; give those that {source} began with")
         measured = {name.removeprefix("history/") for name in names if watch.is_measured(name.removeprefix("history/"))}
         kept = {name: leaf for name, leaf in wanted.history.items() if not watch.is_measured(name)}
-        history: Any = kept | dict.fromkeys(measured, wanted.history["train/loss"])
+        history = kept | dict.fromkeys(measured, wanted.history["train/loss"])
         return wanted._replace(history={name: leaf.update(shape=(about["epochs"],)) for name, leaf in history.items()})
 
     state, about = (source if isinstance(source, Store) else Archives(source)).read(like, at_most)
     state = with_room(state, wanted.history, program.epochs)
     warn_of_changes(source, about, now, stacklevel=4)
     return state
-
-
-def _beside(data: jax.Array, shapes: RunState) -> RunState:
-    """Return shapes whose arrays are wanted on all the devices on which the data lie."""
-    if not isinstance(data.sharding, jax.sharding.NamedSharding):
-        return shapes
-    everywhere = jax.sharding.NamedSharding(data.sharding.mesh, jax.sharding.PartitionSpec())  # type: ignore[no-untyped-call]  # JAX's own
-    placed: RunState = jax.tree.map(lambda leaf: leaf.update(sharding=everywhere), shapes)
-    return placed
 
 
 def with_room(state: RunState, names: Iterable[str], epochs: int) -> RunState:
@@ -148,10 +149,63 @@ def digest(tree: Any) -> str:
     return checksum.hexdigest()
 
 
+def checksum(batch: Batch | None, rows: Rows | None = None) -> list[str]:
+    """Return a checksum of each array of a data set: the same on one device and wherever on a mesh its rows lie.
+
+    s = sum_i mix(mix(i) xor sum_j w_ij o_j)  mod 2^64        over the rows i, as words w_ij of 64 bits; o_j are odd
+    """
+    leaves = jax.tree.leaves(batch)
+    sums = [sum((_sum_of_rows(first, part) for first, part in _parts(leaf, rows)), np.uint64(0)) for leaf in leaves]
+    if rows is not None and jax.process_count() > 1:
+        halves = np.array(sums, np.uint64).view(np.uint32)  # JAX has no 64 bits by default
+        sums = list(multihost_utils.process_allgather(halves).view(np.uint64).sum(axis=0, dtype=np.uint64))
+    return [
+        f"{leaf.dtype}{[len(leaf) if rows is None else rows.count, *leaf.shape[1:]]} {int(of_leaf):016x}"
+        for leaf, of_leaf in zip(leaves, sums, strict=True)
+    ]
+
+
+def _parts(leaf: Any, rows: Rows | None) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the parts of an array that are here alone, without padding, and the number of their first row."""
+    if rows is None:
+        yield 0, np.asarray(leaf)
+        return
+    numbered = dict(zip(rows.places, itertools.pairwise((*rows.firsts, rows.count)), strict=True))
+    for shard in leaf.addressable_shards:
+        place = shard.index[0].start or 0
+        if shard.replica_id == 0 and place in numbered:
+            first, after = numbered[place]
+            yield first, np.asarray(shard.data)[: after - first]
+
+
+def _sum_of_rows(first: int, part: NDArray[Any]) -> np.uint64:
+    """Return the sum over some rows of what is made of their bits and of their numbers."""
+    total, at_once = np.uint64(0), max(1, ROWS_AT_ONCE // max(1, part[:1].nbytes))
+    for begin in range(0, len(part), at_once):
+        some = np.ascontiguousarray(part[begin : begin + at_once])
+        of_bytes = some.reshape(len(some), -1).view(np.uint8)
+        words = np.pad(of_bytes, [(0, 0), (0, -of_bytes.shape[1] % 8)]).view(np.uint64)
+        odd = _mixed(np.arange(words.shape[1], dtype=np.uint64)) | np.uint64(1)
+        numbers = np.arange(first + begin, first + begin + len(some), dtype=np.uint64)
+        of_rows = (words * odd).sum(axis=1, dtype=np.uint64)
+        total += _mixed(_mixed(numbers) ^ of_rows).sum(dtype=np.uint64)
+    return total
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mix 64 bits; the shifts and multipliers are those of splitmix64 (Steele, Lea and Flood 2014)."""
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = words ^ (words >> np.uint64(31))
+    return mixed
+
+
 def _digest_of_step(program: Program, inputs: Inputs) -> str:
     """Return a checksum of what a step of training computes: of its operations, and of the arrays within it."""
     step = functools.partial(first_step, program.recipe)
-    traced = jax.make_jaxpr(step)(inputs.hyper, inputs.train, jax.random.key(0))
+    row = jax.tree.map(lambda array: jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype), inputs.train)
+    traced = jax.make_jaxpr(step)(inputs.hyper, row, jax.random.key(0))
     # Before 0.10 JAX writes callbacks with their addresses, which differ from process to process.
     without_addresses = re.sub("0x[0-9a-f]+", "", str(traced.jaxpr))
     return hashlib.sha256((without_addresses + digest(traced.consts)).encode()).hexdigest()

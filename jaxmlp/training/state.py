@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxmlp import checks
+from jaxmlp.devices import Layout
 from jaxmlp.early_stopping import EarlyStopping, EarlyStoppingState
 from jaxmlp.training.fingerprint import fingerprint
 from jaxmlp.training.recipe import AnyRecipe
@@ -63,6 +64,12 @@ class Inputs(NamedTuple):
     hyper: Any = None
     early_stopping: EarlyStopping | None = None
     watched: Batch | None = None  # the rows of ``watch``; gathered by the program itself
+    layout: Layout | None = None  # where rows and weights lie on a mesh; structure, not data
+
+    @property
+    def rows(self) -> int:
+        """How many rows are trained on, padding not counted."""
+        return self.train.x.shape[0] if self.layout is None else self.layout.train.count
 
 
 class RunState(NamedTuple):
@@ -113,8 +120,7 @@ def history_names(program: Program, inputs: Inputs) -> list[str]:
 
 def steps_per_epoch(program: Program, inputs: Inputs) -> int:
     """Return the number of batches that hold all rows, the last one perhaps not full."""
-    n = inputs.train.x.shape[0]
-    return -(-n // min(program.batch_size, n))
+    return -(-inputs.rows // min(program.batch_size, inputs.rows))
 
 
 def keys_of(root: Key) -> Keys:

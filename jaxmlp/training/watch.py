@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import NDArray
 
 from jaxmlp import chains
 from jaxmlp.losses import weighted_mean
@@ -62,9 +63,13 @@ def epochs_apart(watch: bool | int, steps: int) -> int:
 def spread(rows: Batch, batch_size: int) -> Batch:
     """Return rows that are spread evenly over the data: fair where they are sorted, and the same each time."""
     n = rows.x.shape[0]
-    index = np.arange(batch_size, dtype=np.int64) * n // batch_size  # not by JAX: the products may need 64 bits
-    take = functools.partial(jnp.take, indices=index, axis=0, mode="clip")
+    take = functools.partial(jnp.take, indices=evenly(n, batch_size), axis=0, mode="clip")
     return rows if batch_size == n else jax.tree.map(take, rows)
+
+
+def evenly(n: int, batch_size: int) -> NDArray[Any]:
+    """Return the numbers of rows that are spread evenly over n."""
+    return np.arange(batch_size, dtype=np.int64) * n // batch_size  # not by JAX: the products may need 64 bits
 
 
 def measure(
