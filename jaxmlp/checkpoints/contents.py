@@ -7,7 +7,7 @@ the name of their implementation; what was measured; what the caller has to say;
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -28,12 +28,10 @@ def pack(arrays: Mapping[str, Any]) -> tuple[dict[str, jax.Array], dict[str, dic
         checks.not_traced(f"arrays[{name!r}]", array)
         if not isinstance(array, jax.Array):
             raise TypeError(f"arrays[{name!r}] is {type(array).__name__}; give an array of JAX's")
-        more = {}
-        if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-            more["key"] = str(jax.random.key_impl(array))
-            array = jax.random.key_data(array)
-        packed[name] = array
-        described[name] = {"dtype": str(array.dtype), "shape": list(array.shape), **more}
+        described[name] = {"dtype": str(array.dtype), "shape": list(array.shape)}
+        if is_key(array):
+            described[name]["key"] = str(jax.random.key_impl(array))
+        packed[name] = jax.random.key_data(array) if is_key(array) else array
     for name, checksum in checksums(packed).items():
         described[name]["checksum"] = checksum
     return packed, described
@@ -43,8 +41,6 @@ def unpack(
     like: Mapping[str, jax.ShapeDtypeStruct], packed: Mapping[str, Any], described: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
     """Return the arrays as they were, refusing those that were damaged."""
-    empty = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in like.items() if not leaf.size}
-    packed = {**packed, **empty}
     for name, checksum in checksums(packed).items():
         if checksum != described[name]["checksum"]:
             raise ValueError(f"the checksum of {name!r} does not match")
@@ -58,6 +54,11 @@ def unpack(
     return arrays
 
 
+def is_key(array: Any) -> bool:
+    """Return whether an array, or what describes one, is of random keys."""
+    return bool(jnp.issubdtype(array.dtype, jax.dtypes.prng_key))
+
+
 def targets(like: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
     """Return what is to be read for arrays like these, refusing what the checkpoint does not hold.
 
@@ -69,29 +70,23 @@ def targets(like: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, 
     for name, leaf in like.items():
         if name not in described:
             raise archive.ArchiveError(f"{name!r} is not in the checkpoint; {advice}")
-        seen, now = described[name], _described(leaf)
-        for what, saved in (("shape", tuple(seen["shape"])), ("dtype", seen["dtype"]), ("key", seen.get("key"))):
-            if saved != now[what]:
-                said = f"{name!r} has {what} {saved} in the checkpoint, {now[what]} here"
-                raise archive.ArchiveError(f"{said}; {advice}")
-        sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jnp.zeros(()).device)
-        wanted[name] = _shape(seen["shape"], now["dtype"], sharding)
+        seen = described[name]
+        for what, saved, now in (
+            ("shape", tuple(seen["shape"]), leaf.shape),
+            ("dtype", seen["dtype"], str(leaf.dtype)),
+        ):
+            if saved != now:
+                raise archive.ArchiveError(f"{name!r} has {what} {saved} in the checkpoint, {now} here; {advice}")
+        written = jax.eval_shape(jax.random.key_data, _shape(leaf)) if is_key(leaf) else leaf
+        wanted[name] = _shape(written, leaf.sharding or jax.sharding.SingleDeviceSharding(jnp.zeros(()).device))
     for name in described:
         if name not in like:
             raise archive.ArchiveError(f"{name!r} is in the checkpoint and has no place here; {advice}")
-    return {name: target for name, target in wanted.items() if target.size}  # Orbax writes no empty arrays
+    return wanted
 
 
-def _described(leaf: Any) -> dict[str, Any]:
-    """Return the shape and dtype that an array is written with, and the name of a key's implementation."""
-    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return {"shape": leaf.shape, "dtype": str(leaf.dtype), "key": None}
-    data = jax.eval_shape(jax.random.key_data, _shape(leaf.shape, leaf.dtype))
-    return {"shape": data.shape, "dtype": str(data.dtype), "key": str(jax.random.key_impl(leaf))}
-
-
-def _shape(shape: Sequence[int], dtype: Any, sharding: Any = None) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(tuple(shape), dtype, sharding=sharding)  # type: ignore[no-untyped-call]  # JAX's own
+def _shape(like: Any, sharding: Any = None) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=sharding)  # type: ignore[no-untyped-call]  # JAX's own
 
 
 def describe(

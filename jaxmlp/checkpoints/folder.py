@@ -114,7 +114,7 @@ class Folder:
         for step in reversed(steps.steps(path)):
             try:
                 said = steps.description(path, step)
-            except Exception as error:  # files can be broken in more ways than Orbax has names for
+            except ValueError as error:
                 damaged += self._pass_over(path, step, error)
                 continue
             if at_most is not None and said["epoch"] > at_most:
@@ -125,9 +125,7 @@ class Folder:
             try:
                 packed = steps.arrays(path, step, targets)
                 arrays = contents.unpack(wanted, packed, said["arrays"])
-            except MemoryError:
-                raise
-            except Exception as error:
+            except ValueError as error:
                 damaged += self._pass_over(path, step, error)
                 continue
             return jax.tree.unflatten(jax.tree.structure(tree), [arrays[name] for name in wanted]), said["about"]
@@ -169,7 +167,7 @@ class Folder:
         if found and not described:
             what = f"{len(found)} of Orbax's checkpoints, none of which is of jaxmlp or can be read"
             raise ValueError(f"{self} holds {what}; give another folder as save")
-        return Writer(self, path, described, max(found, default=0))
+        return Writer(self, path, described, max(found, default=-1))
 
     def _described(self) -> dict[int, dict[str, Any]]:
         """Return what the checkpoints say of themselves, as far as that can be read."""
@@ -180,12 +178,11 @@ class Folder:
         for step in steps.steps(path):
             try:
                 yield step, steps.description(path, step)
-            except Exception:  # damaged, in whatever way; ``read`` says so
+            except ValueError:  # damaged; ``read`` says so
                 continue
 
-    def _pass_over(self, path: Any, step: int, error: Exception) -> bool:
+    def _pass_over(self, path: Any, step: int, error: ValueError) -> bool:
         if not (path / str(step)).exists():  # a live writer has removed it since it was listed
             return False
-        reason = str(error).split("\n")[0] or type(error).__name__
-        warnings.warn(f"passed over checkpoint {step} of {self}: {reason}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"passed over checkpoint {step} of {self}: {error}", RuntimeWarning, stacklevel=3)
         return True

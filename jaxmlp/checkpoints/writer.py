@@ -29,8 +29,7 @@ class Writer:
     def __init__(self, folder: Any, path: Any, described: Mapping[int, dict[str, Any]], last: int) -> None:
         self._folder = folder
         self._path = path
-        self._step = last  # the number of the last look or checkpoint: preemption is agreed on for one to come
-        self._writing: tuple[int, int] | None = None
+        self._step = self._written = last  # asking about preemption counts, too: it is agreed on for a number to come
         self._epochs = {step: said["epoch"] for step, said in described.items()}
         self._values = {step: said["measured"].get(folder.best) for step, said in described.items()}
         api = steps.orbax()
@@ -77,10 +76,10 @@ class Writer:
         packed, described = contents.pack(arrays)
         said = contents.describe(epoch, described, about, measured or {})
         self.wait()
-        self._step += self._step in self._epochs
+        self._step += self._step == self._written
+        self._written = self._step
         self._epochs[self._step] = epoch
         self._values[self._step] = said["measured"].get(self._folder.best)
-        self._writing = (self._step, epoch)
         args = steps.orbax().args
         items = {
             steps.ARRAYS: args.StandardSave({name: array for name, array in packed.items() if array.size}),
@@ -107,7 +106,6 @@ class Writer:
             self._manager.wait_until_finished()
         except Exception as error:  # of a thread of Orbax's, and of whatever kind
             raise self._failed(error) from error
-        self._writing = None
 
     def preempted(self) -> bool:
         """Say whether this machine is to be taken away, so that what there is should be saved now.
@@ -140,13 +138,8 @@ class Writer:
             self._manager.close()
 
     def _failed(self, error: Exception) -> OSError:
-        step, epoch = self._writing or (self._step, "?")
-        self._epochs.pop(step, None)
-        self._values.pop(step, None)
-        reason = str(error).split("\n")[0] or type(error).__name__
-        return OSError(
-            f"{self._folder} could not be written after epoch {epoch} ({reason}); what was there before still is"
-        )
+        epoch, reason = self._epochs[self._written], str(error).split("\n")[0] or type(error).__name__
+        return OSError(f"{self._folder}: epoch {epoch} could not be written ({reason}); what was there before still is")
 
     def _kept(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
         """Tell Orbax which checkpoints to keep: the last few and the best few, and of each epoch only the last."""
