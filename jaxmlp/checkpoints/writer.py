@@ -36,6 +36,8 @@ class Writer:
         options = api.CheckpointManagerOptions(
             preservation_policy=types.SimpleNamespace(should_preserve=self._kept),
             enable_async_checkpointing=folder.asynchronous,
+            # Else threads wait for minutes for folders that cannot be made, and Python for the threads.
+            async_options=api.AsyncOptions(create_directories_asynchronously=False),
             cleanup_tmp_directories=True,
             save_root_metadata=False,
         )
