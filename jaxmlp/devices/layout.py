@@ -7,9 +7,10 @@ device and eight see the same batches. What is computed from them and from the w
 (GSPMD, Xu et al. 2021), and adds up the gradients where they meet.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -23,6 +24,10 @@ from numpy.typing import NDArray
 
 from jaxmlp.devices.mesh import DATA, MEMBERS, MODEL
 from jaxmlp.types import Batch, Key
+
+# JAX's own annotations are not complete.
+spec: Callable[..., PartitionSpec] = PartitionSpec
+constrained: Callable[..., Any] = lax.with_sharding_constraint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +108,13 @@ class Layout:
             here = (local >= 0) & (local < part.shape[0])
             mine = jnp.take(part, local, axis=0, mode="clip")
             here = here.reshape(-1, *(1,) * (part.ndim - 1))
-            return lax.psum_scatter(jnp.where(here, mine, jnp.zeros_like(mine)), DATA, tiled=True)
+            known = jnp.where(here, mine, jnp.zeros_like(mine))
+            return lax.psum_scatter(known, DATA, tiled=True)  # type: ignore[no-untyped-call]  # JAX's own lack
 
-        by_rows = PartitionSpec(DATA)
-        return jax.shard_map(
-            exchanged, mesh=self.mesh, in_specs=(by_rows, PartitionSpec()), out_specs=by_rows, check_vma=False
-        )(array, rows.place(index))
+        by_rows = spec(DATA)
+        return jax.shard_map(exchanged, mesh=self.mesh, in_specs=(by_rows, spec()), out_specs=by_rows, check_vma=False)(
+            array, rows.place(index)
+        )
 
     def in_order(self, rows: Rows, tree: Any) -> Any:
         """Return all rows in order and without the padding, on every device if there is any."""
@@ -119,26 +125,26 @@ class Layout:
 
     def by_rows(self, tree: Any) -> Any:
         """Spread arrays with rows first, as many as a multiple of the devices along "data"."""
-        return lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec(DATA)))
+        return constrained(tree, NamedSharding(self.mesh, spec(DATA)))
 
     def everywhere(self, tree: Any) -> Any:
         """Bring arrays together on every device."""
-        return lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return constrained(tree, NamedSharding(self.mesh, spec()))
 
     def state(self, tree: Any) -> Any:
         """Spread the columns of wide matrices along "model", and have all else on every device."""
-        return jax.tree.map(lambda leaf: lax.with_sharding_constraint(leaf, self.sharding(leaf)), tree)
+        return jax.tree.map(lambda leaf: constrained(leaf, self.sharding(leaf)), tree)
 
     def sharding(self, leaf: Any, of_members: bool = False) -> NamedSharding:
         """Return where an array of a state lies: weights, and what an optimizer remembers of each of them."""
         parts, first = self.mesh.shape[MODEL], (MEMBERS,) * of_members
         shape = leaf.shape[of_members:]
         wide = parts > 1 and len(shape) == 2 and shape[1] % parts == 0
-        return NamedSharding(self.mesh, PartitionSpec(*first, None, MODEL) if wide else PartitionSpec(*first))
+        return NamedSharding(self.mesh, spec(*first, None, MODEL) if wide else spec(*first))
 
     def placed(self, tree: Any, of_members: bool = False) -> Any:
         """Bring a state, or those of many members, from the host or from elsewhere to where it lies."""
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.sharding(leaf, of_members)), tree)
+        return jax.tree.map(lambda leaf: _put(leaf, self.sharding(leaf, of_members)), tree)
 
     def for_members(self, each: Callable[..., Any], alone: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function of (common, members) that spreads the members.
@@ -150,7 +156,7 @@ class Layout:
         """
         if not self.alone:
             return jax.vmap(each, in_axes=(None, 0), spmd_axis_name=MEMBERS)
-        specs, out = (PartitionSpec(), PartitionSpec(MEMBERS)), PartitionSpec(MEMBERS)
+        specs, out = (spec(), spec(MEMBERS)), spec(MEMBERS)
         return jax.shard_map(alone, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False)
 
     def augmented(self, augment: Callable[[Key, Batch], Batch], batch_size: int) -> Callable[[Key, Batch], Batch]:
@@ -186,6 +192,57 @@ def spread(mesh: Mesh, train: Batch, validation: Batch | None) -> tuple[Layout, 
     return Layout(mesh, rows, held_out), placed, placed_validation
 
 
+def on_host(tree: Any) -> Any:
+    """Return copies of arrays in the host's memory; what lies on devices of other processes they bring together.
+
+    Args:
+        tree: a pytree of JAX's arrays.
+
+    Returns:
+        The same with NumPy's arrays; random keys stay what they are.
+    """
+
+    def copied(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            kind = jax.random.key_impl(leaf)
+            return jax.random.wrap_key_data(jnp.asarray(copied(jax.random.key_data(leaf))), impl=kind)
+        if leaf.is_fully_addressable or leaf.is_fully_replicated:
+            return np.array(leaf)
+        return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+
+    return jax.tree.map(copied, tree)
+
+
+def agreed(mesh: Mesh | None, *numbers: float | bool) -> tuple[float | bool, ...]:
+    """Return the largest of each of some numbers over all processes that share a mesh.
+
+    They must run the same programs in the same order, so none may decide by its own clock.
+
+    Args:
+        mesh: None for a process by itself.
+        numbers: of this process, such as the seconds that something took, or whether Ctrl-C was pressed.
+
+    Returns:
+        As many numbers, the same in each process.
+    """
+    if not shared_by_processes(mesh):
+        return numbers
+    of_all = multihost_utils.process_allgather(np.array(numbers, np.float32))
+    return tuple(of_all.max(axis=0).tolist())
+
+
+def shared_by_processes(mesh: Mesh | None) -> bool:
+    """Return whether a mesh has devices of several processes."""
+    return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1
+
+
+@contextlib.contextmanager
+def one_process(mesh: Mesh | None) -> Iterator[bool]:
+    """Yield whether this process is the one that writes files, and wait until it has."""
+    yield jax.process_index() == 0 or not shared_by_processes(mesh)
+    agreed(mesh, 0.0)
+
+
 def _spread(mesh: Mesh, batch: Batch) -> tuple[Rows, Batch]:
     """Cut the rows into shards of equal length."""
     shards_of, here = _shards_by_process(mesh), jax.process_index()
@@ -207,16 +264,26 @@ def _spread(mesh: Mesh, batch: Batch) -> tuple[Rows, Batch]:
             firsts.append(begin + k * length)
             places.append(shard * length)
         begin += count
-    mine, sharding = shards_of[here], NamedSharding(mesh, PartitionSpec(DATA))
+    mine, sharding = shards_of[here], NamedSharding(mesh, spec(DATA))
     total = length * mesh.shape[DATA]
 
     def placed(part: Any) -> Any:
         local = _lengthened(np.asarray(part), length * len(mine))
-        if len(shards_of) == 1:
-            return jax.device_put(local, sharding)
-        return jax.make_array_from_process_local_data(sharding, local, (total, *local.shape[1:]))
+        shape = (total, *local.shape[1:])
+        return jax.make_array_from_process_local_data(sharding, local, shape)  # type: ignore[no-untyped-call]  # as above
 
     return Rows(begin, total, tuple(firsts), tuple(places)), jax.tree.map(placed, batch)
+
+
+def _put(leaf: Any, sharding: NamedSharding) -> Any:
+    """Bring an array that every process holds alike to devices, be they of other processes."""
+    if sharding.is_fully_addressable or (isinstance(leaf, jax.Array) and not leaf.is_fully_addressable):
+        return jax.device_put(leaf, sharding)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        kind, numbers = jax.random.key_impl(leaf), jax.random.key_data(leaf)
+        return jax.random.wrap_key_data(_put(numbers, sharding), impl=kind)
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
 def _shards_by_process(mesh: Mesh) -> dict[int, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxmlp import training
+from jaxmlp import devices, training
 from jaxmlp.sweeps.members import Group, Slice
 from jaxmlp.sweeps.result import Sweep
 from jaxmlp.sweeps.settings import Setting
@@ -81,7 +81,7 @@ def spent(slices: Iterable[Slice], begin: int = 0) -> NDArray[Any]:
     """Return how many epochs the members have run since one, and how many were computed, stopped members' too."""
     used = paid = 0
     for part in slices:
-        ran = np.maximum(np.asarray(part.state.epoch) - begin, 0)[: part.filled]
+        ran = np.maximum(devices.on_host(part.state.epoch) - begin, 0)[: part.filled]
         used += int(ran.sum())
         paid += int(ran.sum()) if part.group.mapped else int(ran.max()) * len(part.state.epoch)
     return np.array([used, paid])

@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from jaxtyping import Array, Int
 from numpy.typing import NDArray
 
-from jaxmlp import training
+from jaxmlp import devices, training
 from jaxmlp.devices import MEMBERS, Layout
 from jaxmlp.sweeps.folds import Folds
 from jaxmlp.training import Inputs, Keys, Program, RunState
@@ -88,6 +88,11 @@ class Group:
         """Where data lie on a mesh, if on any."""
         return self.shared.inputs.layout
 
+    @property
+    def mesh(self) -> Mesh | None:
+        """The mesh, if there is one."""
+        return None if self.layout is None else self.layout.mesh
+
     def placed(self, tree: Any) -> Any:
         """Bring what the members do not share to where they are computed."""
         return tree if self.layout is None else self.layout.placed(tree, of_members=True)
@@ -106,7 +111,7 @@ class Slice:
     def standing(self) -> RunState:
         """Return a copy of where the slice stands, at any time and from any thread."""
         with self.lock:
-            copy: RunState = jax.tree.map(_copied, self.state)
+            copy: RunState = devices.on_host(self.state)
             return copy
 
 
@@ -171,12 +176,6 @@ def state_of(slices: Sequence[Slice]) -> RunState:
     return together
 
 
-def _copied(leaf: Any) -> Any:
-    if not leaf.is_fully_addressable:
-        return multihost_utils.process_allgather(leaf, tiled=True)
-    return jnp.copy(leaf) if training.is_key(leaf) else np.array(leaf)
-
-
 def compile_all(slices: Sequence[Slice]) -> None:
     """Compile what the groups need, side by side."""
     first = {id(part.group): part for part in reversed(slices)}
@@ -200,6 +199,9 @@ def run_all(
         told: called with the number of epochs that were run, summed over members, as they are run.
         between: called now and then by this thread.
     """
+    if slices and devices.shared_by_processes(slices[0].group.mesh):
+        _run_in_step(slices, until, interrupted, told, between)
+        return
     remaining, lock, failed = iter(slices), threading.Lock(), threading.Event()
 
     def ending() -> bool:
@@ -212,14 +214,8 @@ def run_all(
                 part = next(remaining, None)
             if part is None:
                 return
-            before, going_on = np.array(part.state.epoch), _going_on(part, until)
-            while going_on and not ending():
-                began = time.perf_counter()
-                _run(part, min(int(before[going_on].min()) + pace, until))
-                after = np.array(part.state.epoch)
-                told(int((after - before)[: part.filled].sum()))
-                pace = training.next_pace(pace, max(1, int((after - before).max())), time.perf_counter() - began)
-                before, going_on = after, _going_on(part, until)
+            while not ending() and (ran := _run_a_little(part, until, pace, told)):
+                pace = training.next_pace(pace, *ran)
 
     count = workers(slices[0].group.layout) if slices else 0
     with concurrent.futures.ThreadPoolExecutor(max(1, count)) as pool:
@@ -235,6 +231,37 @@ def run_all(
         except BaseException:
             failed.set()  # what one has failed at, the others need not go on with
             raise
+
+
+def _run_in_step(
+    slices: Sequence[Slice],
+    until: int,
+    interrupted: threading.Event,
+    told: Callable[[int], None],
+    between: Callable[[], None],
+) -> None:
+    """Run the members on in one thread, as all processes must do the same in the same order."""
+    mesh, pace = slices[0].group.mesh, 1
+    for part in slices:
+        while ran := _run_a_little(part, until, pace, told):
+            seconds, ending = devices.agreed(mesh, ran[1], interrupted.is_set())
+            between()
+            if ending:
+                return
+            pace = training.next_pace(pace, ran[0], seconds)
+
+
+def _run_a_little(part: Slice, until: int, pace: int, told: Callable[[int], None]) -> tuple[int, float] | None:
+    """Run a slice on by so many epochs, and return how many it ran and in what time; None if there is none."""
+    before, stop = devices.on_host((part.state.epoch, part.state.stop))
+    running = (stop == training.RUNNING) & (before < until)
+    if not running.any():
+        return None
+    began = time.perf_counter()
+    _run(part, min(int(before[running].min()) + pace, until))
+    ran = devices.on_host(part.state.epoch) - before
+    told(int(ran[: part.filled].sum()))
+    return max(1, int(ran.max())), time.perf_counter() - began
 
 
 def slice_size(program: Program, shared: Shared, members: Members, mapped: bool) -> int:
@@ -266,12 +293,6 @@ def slice_size(program: Program, shared: Shared, members: Members, mapped: bool)
 
 def _stacked(state: Any, count: int) -> Any:
     return jax.eval_shape(lambda: jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), leaf.dtype), state))
-
-
-def _going_on(part: Slice, until: int) -> list[int]:
-    """Return which members of a slice have not yet come to an epoch, and have not stopped."""
-    running = (np.asarray(part.state.stop) == training.RUNNING) & (np.asarray(part.state.epoch) < until)
-    return [int(row) for row in np.flatnonzero(running)]
 
 
 def _cut(count: int, size: int) -> list[tuple[NDArray[Any], int]]:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmlp import archive, training
+from jaxmlp import archive, devices, training
 from jaxmlp.sweeps.members import Group, Slice
 from jaxmlp.training import RunState
 
@@ -41,6 +41,7 @@ class Saver:
             raise ValueError("resume is True, but save is None; give the folder to go on from as save")
         self._folder = folder
         self._groups = groups
+        self._mesh = groups[0].mesh
         self._states = states
         self._resume = resume
         self._about = described(groups) | also if folder is not None else {}
@@ -65,7 +66,8 @@ class Saver:
 
     def now_and_then(self) -> None:
         """Save if it is some time since it was done last."""
-        if time.perf_counter() - self._saved > training.SECONDS_PER_SAVE:
+        (seconds,) = devices.agreed(self._mesh, time.perf_counter() - self._saved)
+        if seconds > training.SECONDS_PER_SAVE:
             self.save()
 
     def save(self) -> None:
@@ -73,7 +75,9 @@ class Saver:
         if self._folder is not None:
             states = self._states()
             epochs = sum(int(state.epoch.sum()) for state in states)
-            archive.write_next(self._folder, epochs, archive.flatten(list(states)), self._about, KEEP)
+            with devices.one_process(self._mesh) as writes:
+                if writes:
+                    archive.write_next(self._folder, epochs, archive.flatten(list(states)), self._about, KEEP)
         self._saved = time.perf_counter()
 
 

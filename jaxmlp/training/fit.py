@@ -140,7 +140,7 @@ def fit(
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; give a function of (epoch, run), such as logs.CSV(path)")
-    store = to_store(save, keep)
+    store = to_store(save, keep, mesh)
     about = saving.describe(program, inputs) if store is not None else {}
 
     origin = Origin(program, inputs, params, store)
@@ -157,17 +157,20 @@ def fit(
         host.interruptible() as interrupted,
         host.progress_bar(progress, program.epochs, "epoch") as bar,
     ):
-        epoch, pace, unsaved, ending, preempted = int(state.epoch), 1, 0.0, False, False
-        while epoch < program.epochs and int(state.stop) == RUNNING and not (ending or preempted):
+        epoch, pace, unsaved, reason = int(state.epoch), 1, 0.0, StopReason.COMPLETE
+        while epoch < program.epochs and int(state.stop) == RUNNING and reason is StopReason.COMPLETE:
             chunk_began = time.perf_counter()
             state = advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, functools.partial(_latest, origin, state, epoch))
-            seconds, ending = host.agreed(time.perf_counter() - chunk_began, interrupted.is_set(), layout)
+            seconds, interrupt = devices.agreed(mesh, time.perf_counter() - chunk_began, interrupted.is_set())
             pace, unsaved = host.next_pace(pace, ran, seconds), unsaved + seconds
+            if interrupt:
+                reason = StopReason.INTERRUPTED
             if writer is not None:
-                preempted = writer.preempted()
+                if writer.preempted():
+                    reason = StopReason.PREEMPTED
                 if unsaved > host.SECONDS_PER_SAVE:
                     saving.write(writer, state, about)
                     unsaved = 0.0
@@ -178,7 +181,6 @@ def fit(
             saving.write(writer, state, about)
     run_seconds = time.perf_counter() - began
 
-    reason = StopReason.PREEMPTED if preempted else StopReason.INTERRUPTED
     reason = StopReason.COMPLETE if epoch == program.epochs else reason
     run = to_run(state, origin, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
@@ -186,7 +188,7 @@ def fit(
             "the loss or the parameters became NaN or infinite at epoch {}, step {}; ".format(*run.diverged_at)
             + "the run holds the parameters from before that step"
         )
-        if layout is None or jax.process_count() == 1:
+        if not devices.shared_by_processes(mesh):  # a replay looks at all rows
             replayed = run.replay()
             what += f". First to blame: {replayed.blame}. {replayed.advice} print(run.replay()) shows the step in full"
         warnings.warn(what, RuntimeWarning, stacklevel=2)

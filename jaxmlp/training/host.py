@@ -8,12 +8,6 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
-from jaxmlp.devices import Layout
-
 SECONDS_PER_CHUNK = 0.2
 """How long the host leaves the program alone: short enough for a lively progress bar and a prompt Ctrl-C."""
 
@@ -27,17 +21,6 @@ Show: TypeAlias = Callable[[int, Callable[[], Mapping[str, float]]], None]
 def next_pace(pace: int, ran: int, seconds: float) -> int:
     """Return the number of epochs that should fill a chunk, growing at most fourfold."""
     return max(1, min(4 * pace, round(SECONDS_PER_CHUNK / max(seconds, 1e-9) * ran)))
-
-
-def agreed(seconds: float, interrupted: bool, layout: Layout | None) -> tuple[float, bool]:
-    """Return how long a chunk took the slowest process, and whether Ctrl-C was pressed in any of them.
-
-    Processes that share a mesh must run the same programs in the same order, so none may decide by its own clock.
-    """
-    if layout is None or jax.process_count() == 1:
-        return seconds, interrupted
-    of_all = multihost_utils.process_allgather(np.array([seconds, interrupted], np.float32))
-    return float(of_all[:, 0].max()), bool(of_all[:, 1].any())
 
 
 @contextlib.contextmanager

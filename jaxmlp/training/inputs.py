@@ -47,7 +47,7 @@ def prepare(
         params = _params(made, params)
     train = to_batch(made, params, "", data)
     if class_weight is not None:
-        if class_weight == "balanced" and mesh is not None and jax.process_count() > 1:
+        if class_weight == "balanced" and devices.shared_by_processes(mesh):
             raise ValueError("class_weight is 'balanced', but each process has its own rows; give numbers by class")
         train = train._replace(weight=_weight_by_class(train, class_weight))
     held_out = None
@@ -64,7 +64,10 @@ def prepare(
     )
     floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
     inputs = Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping))
-    return program, inputs if mesh is None else _on_mesh(mesh, program, inputs, made), params
+    if mesh is not None:
+        inputs = _on_mesh(mesh, program, inputs, made)
+        params = inputs.layout.placed(params) if inputs.layout is not None else params
+    return program, inputs, params
 
 
 _keys_of = jax.jit(keys_of)

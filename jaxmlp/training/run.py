@@ -105,7 +105,9 @@ class Run:
             ...     print(training.fit(recipe, (x, 3 * x), epochs=5, resume=f"{folder}/run.npz", **options).epochs)
             5
         """
-        saving.save(path, self.state, saving.describe(self.origin.program, self.origin.inputs))
+        layout = self.origin.inputs.layout
+        about = saving.describe(self.origin.program, self.origin.inputs)
+        saving.save(path, self.state, about, None if layout is None else layout.mesh)
 
     def at(self, epoch: int) -> "Run":
         """Return the run as it was after an earlier epoch, to the bit.

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from jaxmlp import archive
+from jaxmlp import archive, devices
 from jaxmlp.devices import Rows
 from jaxmlp.training import watch
 from jaxmlp.training.kernel import is_key
@@ -40,7 +41,7 @@ WHAT = {
 }
 """What must be as it was when the run was saved, and what is said if it is not."""
 
-ROWS_AT_ONCE = 2**24
+BYTES_AT_ONCE = 2**24
 """Bytes of rows that a checksum takes at a time."""
 
 
@@ -72,9 +73,12 @@ def warn_of_changes(
     warnings.warn(f"{path} {what}", RuntimeWarning, stacklevel=stacklevel + 1)
 
 
-def save(path: str | os.PathLike[str], state: RunState, about: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], state: RunState, about: dict[str, Any], mesh: Mesh | None = None) -> None:
     """Write a state into one file, which is there whole or not at all."""
-    archive.write(path, archive.flatten(state), about)
+    arrays = archive.flatten(state if mesh is None else devices.on_host(state))
+    with devices.one_process(mesh) as writes:
+        if writes:
+            archive.write(path, arrays, about)
 
 
 def write(writer: Writer, state: RunState, about: dict[str, Any]) -> None:
@@ -155,12 +159,12 @@ def checksum(batch: Batch | None, rows: Rows | None = None) -> list[str]:
     s = sum_i mix(mix(i) xor sum_j w_ij o_j)  mod 2^64        over the rows i, as words w_ij of 64 bits; o_j are odd
     """
     leaves = jax.tree.leaves(batch)
-    sums = [sum((_sum_of_rows(first, part) for first, part in _parts(leaf, rows)), np.uint64(0)) for leaf in leaves]
+    sums = [sum(_sum_of_rows(first, part) for first, part in _parts(leaf, rows)) % 2**64 for leaf in leaves]
     if rows is not None and jax.process_count() > 1:
         halves = np.array(sums, np.uint64).view(np.uint32)  # JAX has no 64 bits by default
-        sums = list(multihost_utils.process_allgather(halves).view(np.uint64).sum(axis=0, dtype=np.uint64))
+        sums = [sum(of_all) % 2**64 for of_all in multihost_utils.process_allgather(halves).view(np.uint64).T.tolist()]
     return [
-        f"{leaf.dtype}{[len(leaf) if rows is None else rows.count, *leaf.shape[1:]]} {int(of_leaf):016x}"
+        f"{leaf.dtype}{[len(leaf) if rows is None else rows.count, *leaf.shape[1:]]} {of_leaf:016x}"
         for leaf, of_leaf in zip(leaves, sums, strict=True)
     ]
 
@@ -178,9 +182,9 @@ def _parts(leaf: Any, rows: Rows | None) -> Iterator[tuple[int, NDArray[Any]]]:
             yield first, np.asarray(shard.data)[: after - first]
 
 
-def _sum_of_rows(first: int, part: NDArray[Any]) -> np.uint64:
+def _sum_of_rows(first: int, part: NDArray[Any]) -> int:
     """Return the sum over some rows of what is made of their bits and of their numbers."""
-    total, at_once = np.uint64(0), max(1, ROWS_AT_ONCE // max(1, part[:1].nbytes))
+    total, at_once = 0, max(1, BYTES_AT_ONCE // max(1, part[:1].nbytes))
     for begin in range(0, len(part), at_once):
         some = np.ascontiguousarray(part[begin : begin + at_once])
         of_bytes = some.reshape(len(some), -1).view(np.uint8)
@@ -188,7 +192,7 @@ def _sum_of_rows(first: int, part: NDArray[Any]) -> np.uint64:
         odd = _mixed(np.arange(words.shape[1], dtype=np.uint64)) | np.uint64(1)
         numbers = np.arange(first + begin, first + begin + len(some), dtype=np.uint64)
         of_rows = (words * odd).sum(axis=1, dtype=np.uint64)
-        total += _mixed(_mixed(numbers) ^ of_rows).sum(dtype=np.uint64)
+        total += int(_mixed(_mixed(numbers) ^ of_rows).sum(dtype=np.uint64))
     return total
 
 
@@ -204,8 +208,14 @@ def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _digest_of_step(program: Program, inputs: Inputs) -> str:
     """Return a checksum of what a step of training computes: of its operations, and of the arrays within it."""
     step = functools.partial(first_step, program.recipe)
-    row = jax.tree.map(lambda array: jax.ShapeDtypeStruct((1, *array.shape[1:]), array.dtype), inputs.train)
-    traced = jax.make_jaxpr(step)(inputs.hyper, row, jax.random.key(0))
+
+    def shapes(array: Any, *rows: int) -> Any:
+        return jnp.zeros((*rows, *array.shape[len(rows) :]), array.dtype)
+
+    hyper, row = jax.eval_shape(  # which knows of no mesh
+        lambda: (jax.tree.map(shapes, inputs.hyper), jax.tree.map(lambda array: shapes(array, 1), inputs.train))
+    )
+    traced = jax.make_jaxpr(step)(hyper, row, jax.random.key(0))
     # Before 0.10 JAX writes callbacks with their addresses, which differ from process to process.
     without_addresses = re.sub("0x[0-9a-f]+", "", str(traced.jaxpr))
     return hashlib.sha256((without_addresses + digest(traced.consts)).encode()).hexdigest()

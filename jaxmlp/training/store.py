@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from jaxmlp import archive, checks
+from jax.sharding import Mesh
+
+from jaxmlp import archive, checks, devices
 
 Like: TypeAlias = Callable[[dict[str, Any], Collection[str]], Any]
 """From what was said about a state, and from the names of its arrays, to a pytree of ``jax.ShapeDtypeStruct``."""
@@ -49,6 +51,7 @@ class Archives:
 
     path: str | os.PathLike[str]
     keep: int = 1
+    mesh: Mesh | None = None  # on which the states lie; one of its processes writes all of them
 
     def __str__(self) -> str:
         return os.fspath(self.path)
@@ -73,18 +76,21 @@ class Archives:
     ) -> None:
         """Write the state after an epoch, and remove all but the last few."""
         del measured
-        archive.write_next(self.path, epoch, arrays, about, self.keep)
+        here = arrays if self.mesh is None else devices.on_host(dict(arrays))
+        with devices.one_process(self.mesh) as writes:
+            if writes:
+                archive.write_next(self.path, epoch, here, about, self.keep)
 
     def preempted(self) -> bool:
         """Return False: nobody tells."""
         return False
 
 
-def to_store(save: Any, keep: int) -> Store | None:
+def to_store(save: Any, keep: int, mesh: Mesh | None = None) -> Store | None:
     """Return where ``fit`` is told to save; a path is that of a folder of archives."""
     keep = checks.whole_number("keep", keep, 1)
     if save is None or isinstance(save, Store):
         return save
     if not isinstance(save, str | os.PathLike):
         raise TypeError(f"save is {save!r}; give the path of a folder, a checkpoints.Folder, or None")
-    return Archives(save, keep)
+    return Archives(save, keep, mesh)
