@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,7 +98,9 @@ def _muted() -> Iterator[None]:
     sys.unraisablehook = lambda _: None
     asyncio.addFilter(mute)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         sys.unraisablehook = usual
         asyncio.removeFilter(mute)
