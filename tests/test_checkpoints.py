@@ -95,7 +95,8 @@ class TestChecksums:
         assert len(set(found)) == len(found) == 8 * array.nbytes + 1
 
     def test_the_order_counts(self):
-        assert len({*checksums({"a": jnp.array([[1, 2, 3]]), "b": jnp.array([[1, 3, 2]])}).values()}) == 2
+        one, other = jnp.array([[1, 2], [3, 4]]), jnp.array([[1, 3], [2, 4]])
+        assert len({*checksums({"one": one, "other": other}).values()}) == 2
 
     def test_they_are_those_of_the_format(self):
         """By the equation, in Python's numbers; else older checkpoints would be taken for damaged ones."""
@@ -239,7 +240,7 @@ class TestKeeping:
 
 
 class TestDamage:
-    def test_is_found_wherever_it_is(self, tmp_path):
+    def test_is_found_wherever_it_is(self, tmp_path, capfd, caplog):
         """Each file is lost or cut short, and changed: what is read is whole, or is the checkpoint before."""
         wanted, passed_over = {name: ARRAYS[name] for name in ("params/0/w", "bfloat16", "key")}, set()
         for epoch in (1, 2):
@@ -258,6 +259,8 @@ class TestDamage:
                 passed_over |= {file.name} if said else set()
             (tmp_path / file).write_bytes(whole)
         assert {"manifest.ocdbt", "_METADATA", "metadata"} < passed_over
+        assert capfd.readouterr() == ("", "")
+        assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
         assert read(tmp_path / "whole", shapes(wanted))[1] == {"number": 2}
 
     def test_a_changed_number_is_found_though_orbax_takes_no_notice(self, tmp_path):
@@ -272,6 +275,14 @@ class TestDamage:
             pytest.raises(FileNotFoundError, match=f"{tmp_path} holds no checkpoint, and 1 that cannot be read; w"),
         ):
             read(tmp_path, shapes(wanted))
+
+    def test_a_changed_description_is_found(self, tmp_path):
+        written(tmp_path, {"w": jnp.ones(2)}, {"rate": 0.1})
+        description = tmp_path / "0/about/metadata"
+        description.write_text(description.read_text().replace("0.1", "0.2"))
+        said = pytest.warns(RuntimeWarning, match="the checksum of its description does not match")
+        with said, pytest.raises(FileNotFoundError, match="and 1 that cannot be read"):
+            read(tmp_path, shapes({"w": jnp.ones(2)}))
 
     def test_the_only_one_stays_where_it_is(self, tmp_path):
         written(tmp_path, {"w": jnp.ones(2)})
@@ -324,8 +335,10 @@ class TestDamage:
         arrays, about = read(tmp_path, like)
         assert about["number"] >= last - 1
         assert all((array == about["number"]).all() for array in arrays.values())
+        for left in ("77", "78"):
+            (tmp_path / f"{left}.orbax-checkpoint-tmp").mkdir()
         written(tmp_path, arrays, {"number": 0}, keep=1)
-        assert len(list(tmp_path.iterdir())) == 1  # what the killed one was at is gone
+        assert len(list(tmp_path.iterdir())) == 1  # what killed ones were at is gone
         assert read(tmp_path, like)[1] == {"number": 0}
 
 
@@ -441,7 +454,7 @@ class TestRuns:
         assert by_value(second.state) == by_value(whole().state)
         assert by_value(fit(RECIPE, DATA, epochs=9, resume=folder, **OPTIONS).state) == by_value(whole().state)
         assert capfd.readouterr() == ("", "")
-        assert [record for record in caplog.records if record.levelname != "INFO"] == []
+        assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
     def test_any_earlier_epoch_can_be_had_again(self, at_every_chance, tmp_path):
         run = fit(RECIPE, DATA, epochs=9, chunk=3, save=Folder(tmp_path, best="validation/loss"), **OPTIONS)
