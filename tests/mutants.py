@@ -369,7 +369,6 @@ MUTANTS = [
     Mutant("checkpoints/writer.py", '-1.0 if self._folder.mode == "max"', '-1.0 if self._folder.mode == "min"', "tests/test_checkpoints.py -k best_few"),
     Mutant("checkpoints/folder.py", "if found and not described:", "if False:", "tests/test_checkpoints.py -k somebody"),
     Mutant("checkpoints/folder.py", 'said["epoch"] > at_most', 'said["epoch"] >= at_most', "tests/test_checkpoints.py -k last_few"),
-    Mutant("checkpoints/steps.py", "asyncio.addFilter(mute)", "pass", "tests/test_checkpoints.py -k wherever_it_is"),
     Mutant("archive/file.py", "os.fsync(file.fileno())", "pass", "tests/test_archive.py -k full"),
     Mutant("archive/file.py", "            temporary.unlink()", "            pass", "tests/test_archive.py -k full"),
     Mutant("archive/file.py", "os.replace(temporary, path)", "shutil.copy(temporary, path)", "tests/test_archive.py"),
