@@ -26,7 +26,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "early_stopping",  # the patience rule as init/update
     # -- running it --
     "data",  # scaling, splits, the order of batches
-    "devices",  # meshes, and how data and weights lie on them
+    "devices",  # what JAX computes on, what a run takes of it, and many devices as one
     "archive",  # arrays in one file, whole or not at all
     "checkpoints",  # large runs, and those on several hosts, kept through Orbax (needs orbax-checkpoint)
     "training",  # the recipe, one step, the whole run, fit

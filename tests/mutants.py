@@ -94,6 +94,16 @@ def in_kernel(text: str, fault: str, tests: str) -> Mutant:
     return Mutant("training/kernel.py", text, fault, f"tests/test_kernel.py -k {tests}")
 
 
+def in_mesh(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault where devices are arranged, or rows and weights are laid out on them."""
+    return Mutant(f"devices/{name}.py", text, fault, f"tests/test_mesh.py -k {words}")
+
+
+def in_devices(name: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault in the report on devices, or in what a run is said to take."""
+    return Mutant(f"devices/{name}.py", text, fault, f"tests/test_devices.py -k {words}")
+
+
 def in_order(text: str, fault: str, words: str) -> Mutant:
     """A fault in the order of batches."""
     return Mutant("data/order.py", text, fault, f"tests/test_order.py -k {words}")
@@ -449,11 +459,11 @@ MUTANTS = [
     Mutant("losses/heads.py", "if part.shape != outputs[name].shape[:1]", "if part.ndim > 1", "tests/test_heads.py -k taken_a_mean"),
     Mutant("training/evaluation.py", "and y.ndim == 2", "and y.ndim == 1", "tests/test_heads.py -k misread"),
     Mutant("training/evaluation.py", "if base(metric) not in", "if metric not in", "tests/test_heads.py -k misread"),
-    Mutant("training/evaluation.py", "part, begin, 0)", "part, 0, 0)", "tests/test_heads.py -k slice"),
+    Mutant("training/evaluation.py", "begin, 1)\n\n        return", "0, 1)\n\n        return", "tests/test_heads.py -k slice"),
     Mutant("regularizers/noise.py", "jax.tree.map(mixed, batch.y)", "batch.y", "tests/test_heads.py -k mixup"),
-    in_sweeps("members", "(np.asarray(part.state.epoch) < until)", "(np.asarray(part.state.epoch) < until - 1)", "halving"),
+    in_sweeps("members", "& (before < until)", "& (before < until - 1)", "halving"),
     in_sweeps("members", "jnp.arange(len(state.stop)) < filled", "jnp.arange(len(state.stop)) < 1", "size_of_slices"),
-    in_sweeps("members", "copy: RunState = jax.tree.map(_copied, self.state)", "copy: RunState = self.state", "while_it_runs"),
+    in_sweeps("members", "copy: RunState = devices.on_host(self.state)", "copy: RunState = self.state", "while_it_runs"),
     in_sweeps("members", "failed.set()  # what", "pass  # what", "one_worker"),
     in_folds("members", "fold.held_out.of(inputs.validation)", "fold.held_out.of(inputs.train)", "class_weights"),
     in_folds("folds", "np.arange(size) < len(part)", "np.arange(size) <= len(part)", "unequal"),
@@ -564,6 +574,51 @@ MUTANTS = [
     in_diagnostics("cost", "- 2 * layers[0].shape[0] * layers[0].shape[1]", "- layers[0].shape[0] * layers[0].shape[1]", "counted_by_hand"),
     in_diagnostics("rows", "np.argsort(-self.loss", "np.argsort(self.loss", "mislabelled"),
     in_diagnostics("rows", "jnp.sqrt(sum_of_squares(gradient))", "sum_of_squares(gradient)", "loop_over"),
+    # -- devices --
+    in_mesh("layout", "-(-batch_size // self.shards)", "(batch_size // self.shards)", "any_mesh"),
+    in_mesh("layout", 'side="right") - 1', 'side="left") - 1', "lie_apart"),
+    in_mesh("layout", "mine, jnp.zeros_like(mine))", "mine, mine)", "any_order"),
+    in_mesh("layout", "shape[1] % parts == 0", "shape[1] % parts == 1", "any_mesh"),
+    in_mesh("layout", "batch.x.shape[0]\n", "batch.x.shape[0] - 1\n", "mixing"),
+    in_mesh("layout", "part[:batch_size]", "part[:size]", "mixing"),
+    in_mesh("layout", "firsts.append(begin + k * length)", "firsts.append(begin + k)", "has_its_place"),
+    in_mesh("mesh", "len(devices) // (members * model)", "len(devices) // members", "leave"),
+    Mutant("training/program.py", "place < batch_size)", "place <= batch_size)", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/program.py", "layout.augmented(recipe.augment, batch_size)", "recipe.augment", "tests/test_mesh.py -k mixing"),
+    Mutant("training/state.py", "else self.layout.train.count", "else self.layout.train.length", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/evaluation.py", "layout.in_order(getattr(layout, of), (outputs, rows.y, rows.weight))", "outputs, rows.y, rows.weight", "tests/test_mesh.py -k any_mesh"),
+    Mutant("training/saving.py", "yield first, np.asarray(shard.data)[: after - first]", "yield first, np.asarray(shard.data)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "first + begin + len(some)", "begin + len(some)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "_mixed(_mixed(numbers) ^ of_rows)", "_mixed(of_rows)", "tests/test_mesh.py -k checksums"),
+    Mutant("training/saving.py", "(words * odd)", "words", "tests/test_mesh.py -k checksums"),
+    Mutant("training/inputs.py", "if batch_size < layout.shards:", "if batch_size < layout.shards - 1:", "tests/test_mesh.py -k suit"),
+    Mutant("sweeps/members.py", "inputs._replace(layout=None))", "inputs)", "tests/test_mesh.py -k exchange_nothing"),
+    Mutant("training/inputs.py", "_batch_size(batch_size, inputs.rows)", "_batch_size(batch_size, len(train.x))", "tests/test_hosts.py -k several"),
+    Mutant("devices/layout.py", "max(axis=0)", "min(axis=0)", "tests/test_hosts.py -k several"),
+    in_devices("facts", "same = seen[: len(limit)] == limit", "same = seen == limit", "compares"),
+    in_devices("facts", '">=" in clause and seen > limit', '">=" in clause and seen < limit', "compares"),
+    in_devices("facts", 'name == "jaxlib" and not condition', 'name == "jaxlib"', "requires"),
+    in_devices("facts", 'os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")', 'os.sysconf("SC_PHYS_PAGES")', "memory_of_the_machine"),
+    in_devices("problems", 'elif "libtpu" in _mismatches(facts):', 'elif "libtpu" not in _mismatches(facts):', "says_what"),
+    in_devices("problems", '("vfio" in file and libtpu)', '("vfio" in file)', "all_is_well"),
+    in_devices("problems", "len(hosts) > 1", "len(hosts) > 0", "all_is_well"),
+    in_devices("problems", ">= AMPERE", "> AMPERE", "notes"),
+    in_devices("problems", "return not facts.platforms or any(", "return any(", "says_what"),
+    in_devices("problems", 'if name != "libtpu" or "tpu" in _platforms(facts):', "if True:", "each_thing_once"),
+    in_devices("problems", "by_itself and not as_needed", "by_itself", "notes"),
+    in_devices("report", "size(min(known))", "size(sum(known))", "short_table"),
+    in_devices("__main__", "return 1 if found.problems else 0", "return 0 if found.problems else 1", "exit_code"),
+    in_devices("products", "tiles[name] = max(tiles[name], tile)", "tiles[name] = tile", "lie"),
+    in_devices("products", "TILE = (128, 8)", "TILE = (8, 128)", "by_hand"),
+    in_devices("products", 'times * equation.params["length"] if', "times if", "loops or ones_own"),
+    in_devices("preflight", "members_here, rows_here = -(-members // devices), batch_size", "members_here, rows_here = members // devices, batch_size", "members_are"),
+    in_devices("preflight", "flops=counted.flops * -(-rows // batch_size)", "flops=counted.flops * (rows // batch_size)", "last_batch"),
+    in_devices("preflight", "self.total <= SHARE_OF_MEMORY * self.memory", "self.total <= self.memory", "whether_it_fits"),
+    in_devices("preflight", "else memory // devices", "else memory", "have_a_share"),
+    in_devices("preflight", "for name, aval in kept.items() if name not in before)", "for name, aval in kept.items())", "leave_by_hand"),
+    in_devices("preflight", "(_bytes(params) + _bytes(state))", "_bytes(params)", "by_hand"),
+    in_devices("preflight", "outputs * rows // at_once", "outputs", "leave_by_hand"),
+    in_devices("preflight", "if empty >= WORTH_SAYING:", "if empty > 0:", "advises"),
 ]  # fmt: skip
 
 

@@ -213,7 +213,7 @@ def on_host(tree: Any) -> Any:
     return jax.tree.map(copied, tree)
 
 
-def agreed(mesh: Mesh | None, *numbers: float | bool) -> tuple[float | bool, ...]:
+def agreed(mesh: Mesh | None, *numbers: float | bool) -> tuple[Any, ...]:
     """Return the largest of each of some numbers over all processes that share a mesh.
 
     They must run the same programs in the same order, so none may decide by its own clock.

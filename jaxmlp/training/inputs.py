@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxmlp import checks, devices, losses
+from jaxmlp.devices import Layout
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.training import watch as watching
@@ -54,26 +55,28 @@ def prepare(
     if validation is not None:
         held_out = to_batch(made, params, "validation ", validation, features=train.x.shape[1:])
     epochs = checks.whole_number("epochs", epochs, 1)
+    floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
+    inputs = Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping))
+    if mesh is not None:
+        inputs = _on_mesh(mesh, inputs, made)
     program = Program(
         recipe=recipe,
         epochs=epochs,
-        batch_size=_batch_size(batch_size, len(train.x)),
+        batch_size=_batch_size(batch_size, inputs.rows),
         metrics=tuple((metrics or {}).items()),
         evaluate_every=evaluation_interval(evaluate_every, epochs),
         watch=watching.checked(watch),
     )
-    floats = jax.tree.map(lambda number: jnp.asarray(number, jnp.zeros(()).dtype), hyper)
-    inputs = Inputs(_keys_of(key), train, held_out, floats, _rule(early_stopping))
-    if mesh is not None:
-        inputs = _on_mesh(mesh, program, inputs, made)
-        params = inputs.layout.placed(params) if inputs.layout is not None else params
+    if inputs.layout is not None:
+        params = inputs.layout.placed(params)
+        _refuse_idle(inputs.layout, program.batch_size)
     return program, inputs, params
 
 
 _keys_of = jax.jit(keys_of)
 
 
-def _on_mesh(mesh: Mesh, program: Program, inputs: Inputs, made: Recipe) -> Inputs:
+def _on_mesh(mesh: Mesh, inputs: Inputs, made: Recipe) -> Inputs:
     """Bring what the program is run on to a mesh: rows spread, all else on every device."""
     if not isinstance(mesh, Mesh) or mesh.axis_names != devices.AXES:
         raise TypeError(f"mesh is {mesh!r}; give what devices.mesh returns")
@@ -84,13 +87,17 @@ def _on_mesh(mesh: Mesh, program: Program, inputs: Inputs, made: Recipe) -> Inpu
             f"such a width, or {devices.MODEL}=1"
         )
     layout, train, held_out = devices.spread(mesh, inputs.train, inputs.validation)
-    if (batch_size := min(program.batch_size, layout.train.count)) < layout.shards:
+    keys, hyper, rule = layout.placed((inputs.keys, inputs.hyper, inputs.early_stopping))
+    return Inputs(keys, train, held_out, hyper, rule, layout=layout)
+
+
+def _refuse_idle(layout: Layout, batch_size: int) -> None:
+    """Refuse a mesh some of whose devices would have no row of a batch."""
+    if batch_size < layout.shards:
         raise ValueError(
             f"batch_size is {batch_size}, but mesh spreads the rows of a batch over {layout.shards} devices; give at "
             "least one row for each, or a mesh of fewer"
         )
-    keys, hyper, rule = layout.placed((inputs.keys, inputs.hyper, inputs.early_stopping))
-    return Inputs(keys, train, held_out, hyper, rule, layout=layout)
 
 
 def to_batch(recipe: Recipe, params: Params, of: str, rows: Any, features: tuple[int, ...] | None = None) -> Batch:
