@@ -558,13 +558,17 @@ class TestRuns:
         assert np.isfinite(losses_of[2]).all()
 
 
+LINE = Recipe(MLP((1, 1)), optimizers.adam(0.01), losses.squared_error)
+X_OF_LINE = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
+
 TOGETHER = """
-    import sys, jax, jax.numpy as jnp, numpy as np
+    import os, signal, sys, time, jax, jax.numpy as jnp, numpy as np
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    port, number, alone, both = sys.argv[1:]
+    port, number, alone, both, run = sys.argv[1:]
     jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=int(number))
     from jax.sharding import NamedSharding, PartitionSpec
-    from jaxmlp import checkpoints, devices
+    from jaxmlp import checkpoints, devices, losses, optimizers, training
+    from jaxmlp.mlp import MLP
 
     mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     halves, whole = (NamedSharding(mesh, PartitionSpec(*of)) for of in (("rows",), ()))
@@ -582,25 +586,42 @@ TOGETHER = """
             writer.write(epoch, arrays, {"by": "two"}, {"loss": 1.0})
             arrays = jax.tree.map(add, arrays)
     assert checkpoints.Folder(both).numbers() == [2, 3]
-    print("done", flush=True)
+
+    def taken_away(epoch, run):
+        time.sleep(0.1)
+        if epoch == 3 and number == "1":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    x = np.linspace(-1, 1, 12, dtype=np.float32)[:, None][6 * int(number):][:6]
+    recipe = training.Recipe(MLP((1, 1)), optimizers.adam(0.01), losses.squared_error)
+    options = dict(batch_size=4, key=jax.random.key(0), mesh=devices.mesh(data=2), save=checkpoints.Folder(run))
+    print(training.fit(recipe, (x, 3 * x), epochs=200, chunk=1, callback=taken_away, **options).stop_reason.name)
 """
 
 
 def test_two_processes_write_and_read_what_one_reads_and_writes(tmp_path):
+    """One of them is told that its machine is taken away: both save and end, and one process goes on."""
     arrays = {"w": 7 + jnp.arange(24.0).reshape(6, 4), "n": jnp.array(5)}
     written(tmp_path / "alone", arrays, {"by": "one"})
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    options = [str(tmp_path / name) for name in ("alone", "both")]
+    options = [str(tmp_path / name) for name in ("alone", "both", "run")]
     environment = {**os.environ, "XLA_FLAGS": ""}
     commands = [[sys.executable, "-c", textwrap.dedent(TOGETHER), str(port), str(i), *options] for i in range(2)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     processes = [subprocess.Popen(command, **pipes) for command in commands]
     for process in processes:
         out, said = process.communicate(timeout=120)
-        assert (process.returncode, out.splitlines()[-1:]) == (0, ["done"]), said
+        assert (process.returncode, out.splitlines()[-1:]) == (0, ["PREEMPTED"]), said
     read_back, about = read(tmp_path / "both", shapes(arrays))
     assert about == {"by": "two"}
     assert_same(read_back, jax.tree.map(lambda a: a + 3, arrays))
     assert_same(read(tmp_path / "both", shapes(arrays), at_most=2)[0], jax.tree.map(lambda a: a + 2, arrays))
+
+    saved = Folder(tmp_path / "run").numbers()[-1]
+    assert 3 <= saved < 200
+    options = {"epochs": saved + 2, "batch_size": 4, "key": jax.random.key(0)}
+    resumed = fit(LINE, (X_OF_LINE, 3 * X_OF_LINE), resume=Folder(tmp_path / "run"), **options)
+    never_interrupted = fit(LINE, (X_OF_LINE, 3 * X_OF_LINE), **options)
+    np.testing.assert_allclose(resumed.history["train/loss"], never_interrupted.history["train/loss"], rtol=1e-5)

@@ -112,8 +112,8 @@ class Writer:
     def preempted(self) -> bool:
         """Say whether this machine is to be taken away, so that what there is should be saved now.
 
-        It is agreed on by all processes, if ``jax.distributed`` runs and tells of it; each has to ask as often as the
-        others.
+        The system tells by SIGTERM, and all processes agree on when to hear of it, if ``jax.distributed`` runs (by
+        ``devices.start``, be it for a single process); each has to ask as often as the others.
 
         Returns:
             Whether it is.
