@@ -377,6 +377,7 @@ MUTANTS = [
     Mutant("checkpoints/writer.py", "cleanup_tmp_directories=True", "cleanup_tmp_directories=False", "tests/test_checkpoints.py -k kill"),
     Mutant("checkpoints/writer.py", "last[-self._folder.keep :]", "last[-self._folder.keep - 1 :]", "tests/test_checkpoints.py -k last_few"),
     Mutant("checkpoints/writer.py", '-1.0 if self._folder.mode == "max"', '-1.0 if self._folder.mode == "min"', "tests/test_checkpoints.py -k best_few"),
+    Mutant("checkpoints/writer.py", " or checkpoint.step not in self._epochs", "", "tests/test_checkpoints.py -k left_alone"),
     Mutant("checkpoints/folder.py", "if found and not described:", "if False:", "tests/test_checkpoints.py -k somebody"),
     Mutant("checkpoints/folder.py", 'said["epoch"] > at_most', 'said["epoch"] >= at_most', "tests/test_checkpoints.py -k last_few"),
     Mutant("archive/file.py", "os.fsync(file.fileno())", "pass", "tests/test_archive.py -k full"),

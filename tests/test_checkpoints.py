@@ -308,7 +308,7 @@ class TestDamage:
         (tmp_path / "1/about/metadata").write_text("[]")
         assert Folder(tmp_path).numbers() == [1]
         written(tmp_path, {"w": jnp.array(3)}, epoch=2, keep=2)
-        assert Folder(tmp_path).numbers() == [2]
+        assert Folder(tmp_path).numbers() == [1, 2]
         assert int(read(tmp_path, {"w": jax.ShapeDtypeStruct((), jnp.int32)})[0]["w"]) == 3
 
     def test_a_newer_format_says_so(self, tmp_path, monkeypatch):
@@ -396,9 +396,11 @@ class TestRefusals:
     def test_other_files_are_left_alone(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
         (tmp_path / "pictures").mkdir()
-        for epoch in (1, 2):
+        written(tmp_path, {"w": jnp.ones(2)}, epoch=1, keep=1)
+        (tmp_path / "2024").mkdir()
+        for epoch in (2, 3):
             written(tmp_path, {"w": jnp.ones(2)}, epoch=epoch, keep=1)
-        assert sorted(os.listdir(tmp_path)) == ["1", "notes.txt", "pictures"]
+        assert sorted(os.listdir(tmp_path)) == ["2024", "2026", "notes.txt", "pictures"]
 
     @pytest.mark.parametrize("name", ["file", "file/below"])
     def test_a_place_that_cannot_be_written(self, name, tmp_path):

@@ -18,6 +18,8 @@ from jaxmlp.checkpoints.writer import Writer
 class Folder:
     """A folder in which a run is kept through Orbax; ``training.fit`` takes it as ``save`` and as ``resume``.
 
+    In a program of several processes each of them makes the same calls.
+
     Attributes:
         folder: the folder of one run, or a bucket such as "gs://runs/a"; it is made if need be. Processes on several
             hosts give the same one, which all of them can reach.

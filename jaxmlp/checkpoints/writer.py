@@ -28,7 +28,6 @@ class Writer:
 
     def __init__(self, folder: Any, path: Any, described: Mapping[int, dict[str, Any]], last: int) -> None:
         self._folder = folder
-        self._path = path
         self._step = self._written = last  # asking about preemption counts, too: it is agreed on for a number to come
         self._epochs = {step: said["epoch"] for step, said in described.items()}
         self._values = {step: said["measured"].get(folder.best) for step, said in described.items()}
@@ -144,11 +143,14 @@ class Writer:
         return OSError(f"{self._folder}: epoch {epoch} could not be written ({reason}); what was there before still is")
 
     def _kept(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Tell Orbax which checkpoints to keep: the last few and the best few, and of each epoch only the last."""
+        """Tell Orbax which checkpoints to keep: the last few and the best few, and of each epoch only the last.
+
+        What cannot be read is left alone: to Orbax any folder with a number for a name is a checkpoint.
+        """
         del context
         numbers = sorted(checkpoint.step for checkpoint in checkpoints)
-        last = sorted({self._epochs.get(step, -step): step for step in numbers}.values())
+        last = sorted({self._epochs[step]: step for step in numbers if step in self._epochs}.values())
         sign = -1.0 if self._folder.mode == "max" else 1.0
         rated = sorted((sign * value, step) for step in last if (value := self._values.get(step)) is not None)
         kept = {*last[-self._folder.keep :], *(step for _, step in rated[: self._folder.keep_best])}
-        return [checkpoint.step in kept for checkpoint in checkpoints]
+        return [checkpoint.step in kept or checkpoint.step not in self._epochs for checkpoint in checkpoints]
