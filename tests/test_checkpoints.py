@@ -16,10 +16,10 @@ import orbax.checkpoint
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from jaxmlp import archive, checkpoints, devices, losses, optimizers
+from jaxmlp import archive, checkpoints, devices, losses, optimizers, training
 from jaxmlp.checkpoints import Folder, checksums
 from jaxmlp.mlp import MLP
-from jaxmlp.training import Recipe, StopReason, fit
+from jaxmlp.training import Recipe, StopReason, fit, saving
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -454,15 +454,20 @@ def at_every_chance(monkeypatch):
     monkeypatch.setattr(sys.modules["jaxmlp.training.host"], "SECONDS_PER_SAVE", 0.0)
 
 
+def interrupt_after_four(epoch, run):
+    if epoch == 4:
+        raise KeyboardInterrupt
+
+
 class TestRuns:
     def test_one_that_goes_on_equals_one_that_was_never_interrupted(self, at_every_chance, tmp_path, capfd, caplog):
         folder = Folder(tmp_path / "runs", keep=2)
-        options = {"resume": True, "save": folder, **OPTIONS}
-        first = fit(RECIPE, DATA, epochs=4, chunk=1, **options)
+        options = {"epochs": 9, "resume": True, "save": folder, **OPTIONS}
+        with pytest.raises(KeyboardInterrupt):
+            fit(RECIPE, DATA, chunk=1, callback=interrupt_after_four, **options)
         assert folder.numbers() == [3, 4]
-        second = fit(RECIPE, DATA, epochs=9, **options)
-        assert (first.epochs, second.epochs) == (4, 9)
-        assert by_value(second.state) == by_value(whole().state)
+        assert by_value(fit(RECIPE, DATA, **options).state) == by_value(whole().state)
+        assert folder.numbers()[-1] == 9
         assert by_value(fit(RECIPE, DATA, epochs=9, resume=folder, **OPTIONS).state) == by_value(whole().state)
         assert capfd.readouterr() == ("", "")
         assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
@@ -487,7 +492,7 @@ class TestRuns:
                 "key is another than that of the saved run; give those that .*runs began with",
             ),
             ({"data": (X[:39], Y[:39])}, "data are others than those of the saved run"),
-            ({"epochs": 3}, "epochs is 3, but the saved run has run 4 already; give at least those"),
+            ({"epochs": 8}, "epochs is 8, but the saved run has run 9 already; give at least those"),
             ({"recipe": Recipe(NET, optimizers.sgd(0.1), losses.softmax_cross_entropy)}, "'opt_state/"),
             (
                 {"recipe": Recipe(MLP((4, 9, 3)), RECIPE.optimizer, RECIPE.loss)},
@@ -497,15 +502,15 @@ class TestRuns:
     )
     def test_another_run_s_folder_is_refused(self, changes, sentence, tmp_path):
         folder = Folder(tmp_path / "runs")
-        fit(RECIPE, DATA, epochs=4, save=folder, **OPTIONS)
+        fit(RECIPE, DATA, epochs=9, save=folder, **OPTIONS)
         options = {"recipe": RECIPE, "data": DATA, "epochs": 9, "save": folder, "resume": True, **OPTIONS, **changes}
         with pytest.raises(ValueError, match=sentence):
             fit(**options)
-        assert folder.numbers() == [4]
+        assert folder.numbers() == [9]
 
     def test_a_name_that_is_not_in_the_history_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match="best is 'validation/los'; did you mean 'validation/loss'"):
-            fit(RECIPE, DATA, epochs=4, save=Folder(tmp_path, best="validation/los"), **OPTIONS)
+            fit(RECIPE, DATA, epochs=9, save=Folder(tmp_path, best="validation/los"), **OPTIONS)
 
     def test_what_is_no_place_to_save_is_refused(self, unchecked):
         with pytest.raises(TypeError, match=r"save is 3; give the path of a folder, a checkpoints\.Folder, or None"):
@@ -517,16 +522,6 @@ class TestRuns:
         run = fit(recipe, DATA, epochs=10_000_000, batch_size=40, key=KEY, save=folder)
         assert run.stop_reason is StopReason.INTERRUPTED
         assert folder.numbers() == [run.epochs]
-
-    def test_so_does_an_error(self, at_every_chance, tmp_path):
-        def fail(epoch, run):
-            if epoch == 3:
-                raise KeyboardInterrupt
-
-        folder = Folder(tmp_path)
-        with pytest.raises(KeyboardInterrupt):
-            fit(RECIPE, DATA, epochs=9, chunk=1, save=folder, callback=fail, **OPTIONS)
-        assert folder.numbers() == [1, 2, 3]
 
     def test_a_machine_that_is_to_be_taken_away_is_saved_from(self, tmp_path, monkeypatch):
         asked = []
@@ -548,16 +543,16 @@ class TestRuns:
         eight = fit(recipe, DATA, epochs=3, mesh=devices.mesh(data=8), **options)
         one = fit(recipe, DATA, epochs=6, **options)
         assert one.params[0].w.devices() == {jax.devices()[0]}
-        mixed = fit(recipe, DATA, epochs=9, mesh=devices.mesh(data=2, model=4), **options)
-        assert len(mixed.params[0].w.devices()) == 8
-        assert mixed.params[0].w.addressable_shards[0].data.shape == (4, 2)
-        assert mixed.state.opt_state[0].m[0].w.addressable_shards[0].data.shape == (4, 2)
-        losses_of = [run.history["train/loss"] for run in (eight, one, mixed)]
-        np.testing.assert_array_equal(losses_of[1][:3], losses_of[0])
-        np.testing.assert_array_equal(losses_of[2][:6], losses_of[1])
+        np.testing.assert_array_equal(one.history["train/loss"][:3], eight.history["train/loss"])
         alone = fit(recipe, DATA, epochs=6, batch_size=8, key=KEY)
-        np.testing.assert_allclose(losses_of[1], alone.history["train/loss"], rtol=1e-5)
-        assert np.isfinite(losses_of[2]).all()
+        np.testing.assert_allclose(one.history["train/loss"], alone.history["train/loss"], rtol=1e-5)
+        mesh = devices.mesh(data=2, model=4)
+        program, inputs, _ = training.prepare(recipe, DATA, epochs=6, batch_size=8, key=KEY, mesh=mesh)
+        state = saving.load(Folder(tmp_path), program, inputs)
+        assert by_value(state) == by_value(one.state)
+        for weights in (state.params[0].w, state.opt_state[0].m[0].w):
+            assert len(weights.devices()) == 8
+            assert weights.addressable_shards[0].data.shape == (4, 2)
 
 
 LINE = Recipe(MLP((1, 1)), optimizers.adam(0.01), losses.squared_error)
@@ -609,7 +604,7 @@ def test_two_processes_write_and_read_what_one_reads_and_writes(tmp_path):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     options = [str(tmp_path / name) for name in ("alone", "both", "run")]
-    environment = {**os.environ, "XLA_FLAGS": ""}
+    environment = {**os.environ, "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("count=8", "count=1")}
     commands = [[sys.executable, "-c", textwrap.dedent(TOGETHER), str(port), str(i), *options] for i in range(2)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     processes = [subprocess.Popen(command, **pipes) for command in commands]
