@@ -91,7 +91,7 @@ class LayerNorm:
             Array([-3.,  4.], dtype=float32)
         """
         z = floats(z)
-        centered = wide(z) - jnp.mean(wide(z), axis=-1, keepdims=True)
+        centered = wide(z) - jnp.mean(wide(z), axis=-1)[..., None]
         normalized = _to_unit_scale(centered, self.eps).astype(z.dtype)
         return _per_unit(params.scale, z) * normalized + _per_unit(params.shift, z)
 
@@ -171,7 +171,7 @@ NORMALIZATIONS: Mapping[str, Parametric] = MappingProxyType({"layer": LayerNorm(
 
 def _to_unit_scale(z: Array, eps: Scalar) -> Array:
     """Return z divided by the root of its mean square."""
-    return z * lax.rsqrt(jnp.mean(jnp.square(z), axis=-1, keepdims=True) + like(eps, z))
+    return z * lax.rsqrt(jnp.mean(jnp.square(z), axis=-1) + like(eps, z))[..., None]
 
 
 def _per_unit(numbers: Any, z: Array) -> Array:

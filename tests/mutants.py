@@ -104,6 +104,11 @@ def in_devices(name: str, text: str, fault: str, words: str) -> Mutant:
     return Mutant(f"devices/{name}.py", text, fault, f"tests/test_devices.py -k {words}")
 
 
+def in_lowering(file: str, text: str, fault: str, words: str) -> Mutant:
+    """A fault that some platform would mind."""
+    return Mutant(file, text, fault, f"tests/test_lowering.py -k {words}")
+
+
 def in_order(text: str, fault: str, words: str) -> Mutant:
     """A fault in the order of batches."""
     return Mutant("data/order.py", text, fault, f"tests/test_order.py -k {words}")
@@ -307,7 +312,7 @@ MUTANTS = [
     in_model("initializers/choice", "functools.partial(he_normal, gain=gain(known))", "he_normal", "initializers -k choice"),
     in_model("initializers/choice", "functools.partial(glorot_uniform, gain=gain(known))", "glorot_uniform", "initializers -k fifty"),
     in_model("initializers/choice", "        return lecun_normal\n", "        return he_normal\n", "initializers -k fifty"),
-    in_model("normalization", "wide(z) - jnp.mean(wide(z), axis=-1, keepdims=True)", "wide(z)", "normalization -k equations"),
+    in_model("normalization", "wide(z) - jnp.mean(wide(z), axis=-1)[..., None]", "wide(z)", "normalization -k equations"),
     in_model("normalization", "jnp.square(z), axis=-1", "jnp.square(z), axis=-2", "normalization -k itself"),
     in_model("normalization", "+ like(eps, z))", ")", "normalization -k equations or equal_sums"),
     in_model("normalization", "* normalized + _per_unit(params.shift, z)", "* normalized", "normalization -k equations"),
@@ -355,6 +360,7 @@ MUTANTS = [
     in_kernel("aval.size > MOST_NUMBERS", "aval.size >= MOST_NUMBERS", "only_what_is_small"),
     in_kernel('!= "key<fry>"', '== "key<fry>"', "only_what_is_known"),
     in_kernel("[:3] <= NEWEST or", "[:3] <= (99,) or", "not_tested_yet"),
+    in_kernel("cpu=as_one_kernel, default=plain", "default=as_one_kernel", "other_platforms"),
     in_kernel("0 if is_batched else None", "0", "mapped"),
     Mutant("losses/classification.py", "(jax.nn.sigmoid(z) - y) * dz - z * dy", "(jax.nn.sigmoid(z) + y) * dz - z * dy", "tests/test_losses.py"),
     Mutant("losses/classification.py", "jnp.maximum(z, 0) - y * z", "jnp.minimum(z, 0) - y * z", "tests/test_losses.py"),
@@ -620,6 +626,16 @@ MUTANTS = [
     in_devices("preflight", "(_bytes(params) + _bytes(state))", "_bytes(params)", "by_hand"),
     in_devices("preflight", "outputs * rows // at_once", "outputs", "leave_by_hand"),
     in_devices("preflight", "if empty >= WORTH_SAYING:", "if empty > 0:", "advises"),
+    # -- what TPUs and GPUs are given --
+    in_lowering("training/kernel.py", "cpu=as_one_kernel, default=plain", "cuda=as_one_kernel, default=plain", "one_kernel"),
+    in_lowering("training/kernel.py", "loop(begin, end, step, carry), _touch(", "loop(begin, end, step, carry), jax.debug.callback(print, begin) or _touch(", "_advance"),
+    in_lowering("training/program.py", "return state._replace(step=end,", "jax.debug.print('{}', loss)\n    return state._replace(step=end,", "epoch"),
+    in_lowering("training/evaluation.py", "return values | {name", "jax.debug.callback(print, values['loss'])\n    return values | {name", "slices"),
+    in_lowering("sweeps/members.py", "_chosen = jax.jit(take)", "_taken = jax.jit(take)\n_chosen = jax.jit(take)", "place"),
+    in_lowering("normalization.py", "jnp.mean(wide(z), axis=-1)[..., None]", "jnp.mean(wide(z), axis=-1, keepdims=True)", "registry"),
+    in_lowering("losses/margins.py", "return of_true - of_best_other", "return (of_true - of_best_other)[:, None]", "registry"),
+    in_lowering("metrics/answers.py", "(jnp.argmax(outputs, axis=1) == targets.astype(int)).astype(wide(outputs).dtype)", "jnp.mean((jnp.argmax(outputs, axis=1) == targets.astype(int))[:, None].astype(wide(outputs).dtype), axis=1)", "whole"),
+    in_lowering("metrics/ranking.py", "axis=1)[:, None]", "axis=1, keepdims=True)", "columns"),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 from experiments.__main__ import questions
 from experiments.benchmarks import (
     data_scaling,
+    device_scaling,
     first_result,
     fresh,
     memory,
@@ -25,7 +26,9 @@ from experiments.benchmarks import (
 from experiments.benchmarks.peers import many
 
 ROOT = Path(__file__).parent.parent
-BENCHMARKS = {"step_time", "first_result", "data_scaling", "width_scaling", "memory", "sweep_throughput"}
+BENCHMARKS = {
+    "step_time", "first_result", "data_scaling", "width_scaling", "memory", "sweep_throughput", "device_scaling",
+}  # fmt: skip
 
 # other libraries' own promotions and warnings are theirs
 pytestmark = pytest.mark.filterwarnings("default")
@@ -68,7 +71,7 @@ def saved(folder):
     return json.loads((folder / "result.json").read_text())
 
 
-def test_all_six_are_listed():
+def test_all_seven_are_listed():
     assert {f"experiments.benchmarks.{name}" for name in BENCHMARKS} == {n for n in questions() if "benchmarks" in n}
 
 
@@ -355,6 +358,19 @@ def test_memory_counts_the_rows_at_least(tmp_path, monkeypatch):
         assert 0.2 < at["bytes_per_byte"][1] < 20
         assert 0 < at["loss"] < 3
     assert "rows" in saved(tmp_path)["numbers"]
+
+
+def test_a_sweep_is_timed_against_one_device(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    monkeypatch.setattr(device_scaling, "EPOCHS", 1)
+    found = device_scaling.run(device_scaling.Config(smoke=True, out=tmp_path))
+    assert list(found) == ["1 device", "2 devices", "no mesh"]
+    assert found["1 device"]["speedup"] == [1, 1, 1]
+    for at in found.values():
+        assert is_spread(at["seconds"])
+        assert is_spread(at["speedup"])
+    assert "2 devices" in capsys.readouterr().out
+    assert saved(tmp_path)["numbers"] == found
 
 
 def test_a_process_that_fails_is_said(tmp_path):

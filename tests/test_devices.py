@@ -640,7 +640,7 @@ class TestEstimate:
 
     def times(self, sizes, rows, chips):
         of_parameters, of_row = self.moved(sizes)
-        sent = 4 * (2 * self.parameters(sizes) + (sizes[0] + 1) * rows) * (chips - 1) / chips
+        sent = 4 * (2 * self.parameters(sizes) / chips + (sizes[0] + 1) * rows) * (chips - 1)
         return (
             self.flops(sizes) * rows / self.peak,
             4 * (of_parameters + of_row * rows) / self.memory,

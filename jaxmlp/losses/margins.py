@@ -82,7 +82,7 @@ def perceptron(
 
 
 def _margins(outputs: Array, targets: Array) -> Array:
-    """Return margins of shape (rows, outputs), or (rows, 1) for labels."""
+    """Return margins of shape (rows, outputs), or (rows,) for labels."""
     if not (outputs.ndim == 2 and outputs.shape[1] > 1 and targets.shape == outputs.shape[:1]):
         refuse_other_shape("outputs", outputs, targets)
         return jnp.where(targets.astype(outputs.dtype) > 0, outputs, -outputs)
@@ -91,4 +91,4 @@ def _margins(outputs: Array, targets: Array) -> Array:
     true = jax.nn.one_hot(targets, outputs.shape[1], dtype=bool)
     of_true = jnp.sum(jnp.where(true, outputs, 0), axis=1)
     of_best_other = jnp.max(jnp.where(true, -jnp.inf, outputs), axis=1)
-    return (of_true - of_best_other)[:, None]
+    return of_true - of_best_other

@@ -47,11 +47,11 @@ def accuracy(
         Array(0.5, dtype=float32)
     """
     if forms.are_labels(outputs, targets):
-        right = (jnp.argmax(outputs, axis=1) == targets.astype(int))[:, None]
+        right = (jnp.argmax(outputs, axis=1) == targets.astype(int)).astype(wide(outputs).dtype)
     else:
         answers, truth = forms.yes_or_no(outputs, targets)
-        right = answers == truth
-    return weighted_mean(jnp.mean(right.astype(wide(outputs).dtype), axis=1), weight)
+        right = jnp.mean((answers == truth).astype(wide(outputs).dtype), axis=1)
+    return weighted_mean(right, weight)
 
 
 def top_k_accuracy(

@@ -55,7 +55,7 @@ def _log_odds(outputs: Float[Array, "rows classes"]) -> Float[Array, "rows class
     Rows so sure that the largest p rounds to 1 are told apart; of the other p, at most 1/2, 1 - p has all digits.
     """
     largest = jax.nn.one_hot(jnp.argmax(outputs, axis=1), outputs.shape[1], dtype=bool)
-    but_largest = jax.nn.logsumexp(jnp.where(largest, -jnp.inf, outputs), axis=1, keepdims=True)
+    but_largest = jax.nn.logsumexp(jnp.where(largest, -jnp.inf, outputs), axis=1)[:, None]
     log_p = jax.nn.log_softmax(outputs, axis=1)
     return jnp.where(largest, outputs - but_largest, log_p - jnp.log1p(-jnp.exp(log_p)))
 
