@@ -28,6 +28,7 @@ __all__ = [  # noqa: RUF022  the order is the reading order, not the alphabet
     "data",  # scaling, splits, the order of batches
     "devices",  # what JAX computes on, what a run takes of it, and many devices as one
     "archive",  # arrays in one file, whole or not at all
+    "checkpoints",  # large runs, and those on several hosts, kept through Orbax (needs orbax-checkpoint)
     "training",  # the recipe, one step, the whole run, fit
     "logs",  # the history in a file while a run goes on: CSV, TensorBoard
     # -- looking at it --

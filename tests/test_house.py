@@ -129,8 +129,8 @@ def test_a_package_is_imported_by_its_own_name_only(package):
 
 
 def test_files_inside_training_import_only_from_those_before_them():
-    order = ["recipe", "evaluation", "step", "watch", "fingerprint", "state", "kernel", "program", "inputs", "saving"]
-    order += ["replay", "compiling", "run", "host", "fit", "__init__"]
+    order = ["recipe", "evaluation", "step", "watch", "fingerprint", "state", "kernel", "program", "inputs", "store"]
+    order += ["saving", "replay", "compiling", "run", "host", "fit", "__init__"]
     for path in (ROOT / "jaxmlp/training").glob("*.py"):
         place = order.index(path.stem)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -86,7 +86,8 @@ def sweep(
         exact: compute members one after another on GPUs and TPUs as well, for the bits of single runs.
         at_once: members of a slice; unless given it suits the cores, or the memory of the device.
         progress: show a bar on a terminal or in a notebook, if tqdm is installed.
-        save: a folder in which all members are saved every half minute or so, and at the end.
+        save: a folder in which all members are saved every half minute or so, and at the end; as archives, not through
+            ``checkpoints``.
         resume: whether to go on from what is in ``save``, if there is something, to the bit.
         mesh: devices to spread the members over, such as ``devices.mesh(members=8)``; and, if one is not enough for a
             member, its rows and weights, as for ``fit``. None takes JAX's default device.

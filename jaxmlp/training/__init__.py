@@ -3,9 +3,9 @@
 In reading order: ``recipe`` says what is trained and how, ``evaluation`` how good it is, ``step`` is one step of
 gradient descent, ``watch`` measures how training itself is doing, ``fingerprint`` tells which programs are the same,
 ``state`` where a run stands, ``kernel`` makes one kernel of the steps of small nets, ``program`` is the compiled run,
-``inputs`` checks what it is given, ``saving`` keeps it, ``replay`` looks into a single step, ``compiling`` has XLA's
-options and the cache of programs, ``run`` is what comes out, ``host`` hears Ctrl-C and draws a progress bar, and
-``fit`` is the call that a person makes.
+``inputs`` checks what it is given, ``store`` is where states are kept and ``saving`` keeps them, ``replay`` looks into
+a single step, ``compiling`` has XLA's options and the cache of programs, ``run`` is what comes out, ``host`` hears
+Ctrl-C and draws a progress bar, and ``fit`` is the call that a person makes.
 
 What ``sweeps`` and ``diagnostics`` build on stands here under its own names, too, though not in ``__all__``.
 """

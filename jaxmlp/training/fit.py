@@ -4,6 +4,7 @@ The host only pauses between chunks, to show progress and to hear Ctrl-C; where 
 the result.
 """
 
+import contextlib
 import functools
 import os
 import time
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxmlp import archive, checks, devices
+from jaxmlp import checks, devices
 from jaxmlp.devices import Layout
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.training import host, saving
@@ -24,6 +25,7 @@ from jaxmlp.training.program import start
 from jaxmlp.training.recipe import AnyRecipe
 from jaxmlp.training.run import Origin, Run, StopReason, compiled_advance, compiled_start, to_run
 from jaxmlp.training.state import RUNNING, RunState, history_names
+from jaxmlp.training.store import Store, to_store
 from jaxmlp.types import Key, Metric, Params
 
 
@@ -45,8 +47,8 @@ def fit(
     progress: bool = True,
     chunk: int | None = None,
     callback: Callable[[int, Run], object] | None = None,
-    resume: Run | str | os.PathLike[str] | bool | None = None,
-    save: str | os.PathLike[str] | None = None,
+    resume: Run | Store | str | os.PathLike[str] | bool | None = None,
+    save: Store | str | os.PathLike[str] | None = None,
     keep: int = 3,
     mesh: Mesh | None = None,
 ) -> Run:
@@ -86,10 +88,13 @@ def fit(
         callback: called after each chunk with the number of epochs run and the run so far, which is a copy to keep,
             such as ``logs.CSV("run.csv")``; ``chunk=1`` calls it after every epoch.
         resume: what to go on from, as if the run had never ended: a ``Run``, a file that ``Run.save`` wrote, or a
-            folder that ``save`` filled. True goes on from the folder ``save``, if there is something in it: the
-            same cell run again goes on after a lost session. ``epochs`` counts those run before, too.
-        save: a folder in which the state is saved every half minute or so, and at the end; None saves nothing.
-        keep: how many of them to keep, at least 1; damaged ones are passed over when they are read.
+            folder that ``save`` filled, or the ``checkpoints.Folder``. True goes on from the folder ``save``, if there
+            is something in it: the same cell run again goes on after a lost session. ``epochs`` counts those run
+            before, too.
+        save: a folder in which the state is saved every half minute or so, and at the end; None saves nothing. With
+            ``checkpoints.Folder`` it is saved through Orbax, which large runs and several hosts need.
+        keep: how many of them to keep, at least 1, where ``save`` is a path; damaged ones are passed over when they
+            are read.
         mesh: devices to spread the rows of each batch over, and the columns of wide layers, such as
             ``devices.mesh(data=8)``; None takes JAX's default device. The result is that of one device, but for the
             order in which sums are rounded. In a program of several processes (``devices.start``) ``data`` and
@@ -135,10 +140,10 @@ def fit(
     size = None if chunk is None else checks.whole_number("chunk", chunk, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; give a function of (epoch, run), such as logs.CSV(path)")
-    about = saving.describe(program, inputs) if save is not None else {}
+    store = to_store(save, keep, mesh)
+    about = saving.describe(program, inputs) if store is not None else {}
 
-    origin = Origin(program, inputs, params, save)
-    keep = checks.whole_number("keep", keep, 1)
+    origin = Origin(program, inputs, params, store)
 
     began = time.perf_counter()
     state = _first_state(origin, resume)
@@ -147,27 +152,36 @@ def fit(
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
-    with host.interruptible() as interrupted, host.progress_bar(progress, program.epochs, "epoch") as bar:
-        epoch, pace, unsaved, ending = int(state.epoch), 1, 0.0, False
-        while epoch < program.epochs and int(state.stop) == RUNNING and not ending:
+    with (
+        contextlib.nullcontext() if store is None else store.open(list(state.history)) as writer,
+        host.interruptible() as interrupted,
+        host.progress_bar(progress, program.epochs, "epoch") as bar,
+    ):
+        epoch, pace, unsaved, reason = int(state.epoch), 1, 0.0, StopReason.COMPLETE
+        while epoch < program.epochs and int(state.stop) == RUNNING and reason is StopReason.COMPLETE:
             chunk_began = time.perf_counter()
             state = advance(program, inputs, state, epoch + (size or pace))
             ran = int(state.epoch) - epoch
             epoch += ran
             bar(epoch, functools.partial(_latest, origin, state, epoch))
-            seconds, ending = devices.agreed(mesh, time.perf_counter() - chunk_began, interrupted.is_set())
+            seconds, interrupt = devices.agreed(mesh, time.perf_counter() - chunk_began, interrupted.is_set())
             pace, unsaved = host.next_pace(pace, ran, seconds), unsaved + seconds
-            if save is not None and unsaved > host.SECONDS_PER_SAVE:
-                saving.save_next(save, state, about, keep, mesh)
-                unsaved = 0.0
+            if interrupt:
+                reason = StopReason.INTERRUPTED
+            if writer is not None:
+                if writer.preempted():
+                    reason = StopReason.PREEMPTED
+                if unsaved > host.SECONDS_PER_SAVE:
+                    saving.write(writer, state, about)
+                    unsaved = 0.0
             if callback is not None:
                 kept = jax.tree.map(jnp.copy, state)  # the next chunk writes over the state itself
                 callback(epoch, to_run(kept, origin, compile_seconds, time.perf_counter() - began))
-    if save is not None:
-        saving.save_next(save, state, about, keep, mesh)
+        if writer is not None:
+            saving.write(writer, state, about)
     run_seconds = time.perf_counter() - began
 
-    reason = StopReason.COMPLETE if epoch == program.epochs else StopReason.INTERRUPTED
+    reason = StopReason.COMPLETE if epoch == program.epochs else reason
     run = to_run(state, origin, compile_seconds, run_seconds, reason)
     if run.diverged_at is not None:
         what = (
@@ -188,18 +202,18 @@ def fit(
     return run
 
 
-def _first_state(origin: Origin, resume: Run | str | os.PathLike[str] | bool | None) -> RunState:
+def _first_state(origin: Origin, resume: Run | Store | str | os.PathLike[str] | bool | None) -> RunState:
     """Return the state to begin with: that of an earlier run, or that before the first epoch."""
-    program, inputs, params, folder = origin
-    if resume is True and folder is None:
+    program, inputs, params, store = origin
+    if resume is True and store is None:
         raise ValueError("resume is True, but save is None; give the folder to go on from as save")
     placed = _as_it_is if inputs.layout is None else inputs.layout.placed
     if isinstance(resume, Run):
         names = jax.eval_shape(lambda: start(program, inputs, params)).history
         return placed(saving.with_room(resume.state, names, program.epochs))
-    if resume is True and folder is not None and archive.numbers(folder):
-        return placed(saving.load(folder, program, inputs, params))
-    if isinstance(resume, str | os.PathLike):
+    if resume is True and store is not None and store.numbers():
+        return placed(saving.load(store, program, inputs, params))
+    if isinstance(resume, Store | str | os.PathLike):
         return placed(saving.load(resume, program, inputs, params))
     if not (resume is None or isinstance(resume, bool)):
         raise TypeError(f"resume is {resume!r}; give a Run, the path of a saved one, or True with save")

@@ -19,6 +19,7 @@ from jaxmlp.training.program import advance, start
 from jaxmlp.training.recipe import resolve
 from jaxmlp.training.replay import Replay, replay
 from jaxmlp.training.state import DIVERGED, REACHED, RUNNING, STOPPED_EARLY, Inputs, Program, RunState, history_names
+from jaxmlp.training.store import Store
 from jaxmlp.types import Params
 
 
@@ -31,6 +32,7 @@ class StopReason(enum.Enum):
     REACHED = "reached its target"
     DIVERGED = "diverged, the loss or the parameters being no longer finite"
     INTERRUPTED = "interrupted by Ctrl-C"
+    PREEMPTED = "ended early, since the machine is to be taken away"
     DROPPED = "was dropped, others being better after as many epochs"
 
 
@@ -40,7 +42,7 @@ class Origin(NamedTuple):
     program: Program
     inputs: Inputs
     params: Params = None
-    folder: str | os.PathLike[str] | None = None
+    store: Store | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,11 +135,11 @@ class Run:
         epoch = checks.whole_number("epoch", epoch, 0)
         if epoch > self.epochs:
             raise ValueError(f"epoch is {epoch}, but the run has {self.epochs}; give one of those")
-        program, inputs, params, folder = self.origin
+        program, inputs, params, store = self.origin
         state = None
-        if folder is not None:
+        if store is not None:
             try:
-                state = saving.load(folder, program, inputs, params, at_most=epoch)
+                state = saving.load(store, program, inputs, params, at_most=epoch)
             except FileNotFoundError:
                 state = None  # none is left of those before
         if state is None:

@@ -6,15 +6,13 @@ given again, and what was saved of them is compared, since a state that goes on 
 recipe whose step computes something else gets a warning and no refusal: another rate from here on may be wanted.
 """
 
-import dataclasses
 import functools
 import hashlib
 import itertools
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -31,6 +29,7 @@ from jaxmlp.training.kernel import is_key
 from jaxmlp.training.program import start
 from jaxmlp.training.state import Inputs, Program, RunState
 from jaxmlp.training.step import first_step
+from jaxmlp.training.store import Archives, Store, Writer
 from jaxmlp.types import Batch, Params
 
 WHAT = {
@@ -61,7 +60,9 @@ def describe(program: Program, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def warn_of_changes(path: str | os.PathLike[str], saved: dict[str, Any], now: dict[str, Any], stacklevel: int) -> None:
+def warn_of_changes(
+    path: Store | str | os.PathLike[str], saved: dict[str, Any], now: dict[str, Any], stacklevel: int
+) -> None:
     """Say if what was saved can go on, but not as it would have done."""
     if saved["jax"] != now["jax"]:
         what = f"was saved under jax {saved['jax']}, and this is {now['jax']}; the last bits may differ"
@@ -80,41 +81,45 @@ def save(path: str | os.PathLike[str], state: RunState, about: dict[str, Any], m
             archive.write(path, arrays, about)
 
 
-def save_next(
-    folder: str | os.PathLike[str], state: RunState, about: dict[str, Any], keep: int, mesh: Mesh | None = None
-) -> None:
-    """Write a state into a folder, under its epoch, and remove all but the last few."""
-    arrays = archive.flatten(state if mesh is None else devices.on_host(state))
-    with devices.one_process(mesh) as writes:
-        if writes:
-            archive.write_next(folder, int(state.epoch), arrays, about, keep)
+def write(writer: Writer, state: RunState, about: dict[str, Any]) -> None:
+    """Write a state into a store, with what was measured last."""
+    epoch = int(state.epoch)
+    measured = {name: float(entries[epoch - 1]) for name, entries in state.history.items()} if epoch else {}
+    writer.write(epoch, archive.flatten(state), about, measured)
 
 
 def load(
-    path: str | os.PathLike[str], program: Program, inputs: Inputs, params: Params = None, at_most: int | None = None
+    source: Store | str | os.PathLike[str],
+    program: Program,
+    inputs: Inputs,
+    params: Params = None,
+    at_most: int | None = None,
 ) -> RunState:
-    """Read a state from a file, or the last from a folder, for a run of these epochs.
+    """Read a state from a file, or the last from a store or a folder, for a run of these epochs.
 
     Raises:
         archive.ArchiveError: the file is damaged, or holds the state of another recipe.
         FileNotFoundError: there is none.
         ValueError: it was saved by a run of other data or another key, or has run more epochs already.
     """
-    path = Path(path)
-    arrays, about = archive.read_latest(path, at_most)[1:] if path.is_dir() else archive.read(path)
-    now = describe(program, inputs)
-    for name, sentence in WHAT.items():
-        if about.get(name) != now[name]:
-            raise ValueError(
-                f"{sentence.format(now=now[name], saved=about.get(name))}; give those that {path} began with"
-            )
-    before = dataclasses.replace(program, epochs=about["epochs"])
-    wanted = jax.eval_shape(lambda: start(before, inputs, params))
-    measured = {name.removeprefix("history/") for name in arrays if watch.is_measured(name.removeprefix("history/"))}
-    kept = {name: leaf for name, leaf in wanted.history.items() if not watch.is_measured(name)}
-    like = wanted._replace(history=kept | dict.fromkeys(measured, wanted.history["train/loss"]))
-    state = with_room(archive.unflatten(like, arrays), wanted.history, program.epochs)
-    warn_of_changes(path, about, now, stacklevel=4)
+    now, layout = describe(program, inputs), inputs.layout
+    wanted: Any = jax.eval_shape(lambda: start(program, inputs, params))
+    if layout is not None:
+        wanted = jax.tree.map(lambda leaf: leaf.update(sharding=layout.sharding(leaf)), wanted)
+
+    def like(about: dict[str, Any], names: Collection[str]) -> Any:
+        for name, sentence in WHAT.items():
+            if about.get(name) != now[name]:
+                said = sentence.format(now=now[name], saved=about.get(name))
+                raise ValueError(f"{said}; give those that {source} began with")
+        measured = {name.removeprefix("history/") for name in names if watch.is_measured(name.removeprefix("history/"))}
+        kept = {name: leaf for name, leaf in wanted.history.items() if not watch.is_measured(name)}
+        history = kept | dict.fromkeys(measured, wanted.history["train/loss"])
+        return wanted._replace(history={name: leaf.update(shape=(about["epochs"],)) for name, leaf in history.items()})
+
+    state, about = (source if isinstance(source, Store) else Archives(source)).read(like, at_most)
+    state = with_room(state, wanted.history, program.epochs)
+    warn_of_changes(source, about, now, stacklevel=4)
     return state
 
 
