@@ -155,7 +155,7 @@ class Layout:
                 rows and weights are not spread.
         """
         if not self.alone:
-            return jax.vmap(each, in_axes=(None, 0), spmd_axis_name=MEMBERS)
+            return lambda common, members: jax.vmap(functools.partial(each, common), spmd_axis_name=MEMBERS)(members)
         specs, out = (spec(), spec(MEMBERS)), spec(MEMBERS)
         return jax.shard_map(alone, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False)
 
