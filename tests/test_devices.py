@@ -502,6 +502,7 @@ class TestCheck:
         shared = devices.check(MLP((20, 30, 4)), shapes, batch_size=32, optimizer=ADAM, devices=4)
         assert shared.flops == alone.flops
         assert shared.bytes["activations"] * 4 == alone.bytes["activations"]
+        assert shared.bytes["rows"] * 4 == alone.bytes["rows"]
         assert shared.bytes["parameters"] == alone.bytes["parameters"]
         assert shared.padding == alone.padding  # 8 rows each
 

@@ -111,8 +111,8 @@ def check(
 
     Of what XLA sets aside for a run on a CPU the memory was 0.9 to 1.4 times as much in the runs tried: within 10 % for
     ReLU nets, too much for tanh, of whose arrays XLA computes some twice. The random numbers of dropout, up to 4 bytes
-    for each unit and row, are not in it; the rows are counted whole on every device, and members as computed side by
-    side, though on a CPU a sweep has few of them at work at once.
+    for each unit and row, are not in it; each device holds all rows, but where several share the batches of one
+    member, and members are counted as computed side by side, though on a CPU a sweep has few of them at work at once.
 
     Args:
         net: an ``MLP``, or any model with ``init`` and ``apply``.
@@ -162,14 +162,14 @@ def check(
     devices = checks.whole_number("devices", devices, 1)
     batch_size = rows if batch_size is None else min(rows, checks.whole_number("batch_size", batch_size, 1))
     memory = _memory(devices) if memory is None else checks.whole_number("memory", memory, 1)
-    members_here, rows_here = -(-members // devices), batch_size
+    members_here, rows_here, shards = -(-members // devices), batch_size, 1
     if members == 1:
         if batch_size < devices:
             raise ValueError(
                 f"batch_size is {batch_size}, but {devices} devices share it; give at least a row to each, or fewer "
                 "devices"
             )
-        rows_here = -(-batch_size // devices)
+        rows_here, shards = -(-batch_size // devices), devices
 
     key = jax.random.key(0)
     params = jax.eval_shape(net.init, key)
@@ -194,7 +194,7 @@ def check(
             "best parameters": members_here * _bytes(params),
             "before the epoch": members_here * (_bytes(params) + _bytes(state)),
             "activations": members_here * max(for_batch, 0 if held_out is None else _evaluated(net, params, held_out)),
-            "rows": sum(_bytes(part) for part in (*train, *(held_out or ()))),
+            "rows": sum(_bytes(_first(-(-part.shape[0] // shards), part)) for part in (*train, *(held_out or ()))),
         },
         memory=memory,
         advice=(),
