@@ -48,6 +48,8 @@ class Config:
     """Rows of a step."""
     learning_rate: float = 1e-3
     """Adam's first learning rate."""
+    compute_dtype: str = "float32"
+    """What hidden layers compute with, float32 or bfloat16; parameters and optimizer have float32 in any case."""
     data_dir: Path | None = None
     """Folder with the folder mnist; see experiments/data_sets.py for where else it is looked for."""
     quick: bool = False
@@ -79,6 +81,7 @@ def run(config: Config) -> Result:
     """Train the nets on all training digits, every seed, and let them read the test digits."""
     for net in config.nets:
         checks.one_of("nets", net, NETS)
+    checks.one_of("compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
     epochs, seeds = (checks.whole_number(name, getattr(config, name), 1) for name in ("epochs", "seeds"))
     reporting.check_folder(config.out)
     train, test = data_sets.images(data_sets.MNIST, config.data_dir)
@@ -92,7 +95,7 @@ def run(config: Config) -> Result:
     for net, hidden in nets.items():
         steps = epochs * math.ceil(len(train[0]) / config.batch_size)
         runs = sweeps.sweep(
-            recipe(hidden, config.learning_rate, steps), train, validation=test, seeds=seeds, epochs=epochs,
+            recipe(hidden, config, steps), train, validation=test, seeds=seeds, epochs=epochs,
             batch_size=config.batch_size, metrics={"accuracy": metrics.accuracy}, key=jax.random.key(config.seed),
         )  # fmt: skip
         answers, seen = (
@@ -107,11 +110,11 @@ def run(config: Config) -> Result:
     return result
 
 
-def recipe(hidden: tuple[int, ...], learning_rate: float, steps: int) -> training.Recipe:
+def recipe(hidden: tuple[int, ...], config: Config, steps: int) -> training.Recipe:
     """Return the net and how it is trained."""
-    rate = optax.cosine_decay_schedule(learning_rate, steps)
+    rate = optax.cosine_decay_schedule(config.learning_rate, steps)
     optimizer = optax.chain(optimizers.adam(rate), regularizers.max_norm(3.0))
-    net = MLP((784, *hidden, 10), dropout=0.5)
+    net = MLP((784, *hidden, 10), dropout=0.5, compute_dtype=config.compute_dtype)
     return training.Recipe(net, optimizer, losses.softmax_cross_entropy, augment=without_some_pixels)
 
 

@@ -277,3 +277,25 @@ def test_members_on_devices_of_their_own_exchange_nothing():
 def test_the_bits_of_one_device_are_refused_where_rows_are_spread():
     with pytest.raises(ValueError, match="exact gives the bits of one device, but mesh spreads rows or weights"):
         sweeps.sweep(ladder, (X, Y), epochs=1, exact=True, mesh=mesh(data=2), **SWEEP)
+
+
+def test_folds_and_halving_are_the_same_on_devices_of_their_members():
+    hyper, four = {"learning_rate": 0.01, "dropout": 0.2}, mesh(members=4)
+    options = {"epochs": 3, "batch_size": 18, "key": KEY, "progress": False}
+    one, spread = (
+        sweeps.cross_validate(ladder, (X, Y), folds=3, seeds=2, hyper=hyper, stratify=Y, mesh=of, **options)
+        for of in (None, four)
+    )
+    assert_same(one.runs.history, spread.runs.history, 1e-4, 2e-6)
+    np.testing.assert_allclose(one.out_of_fold(), spread.out_of_fold(), rtol=1e-4, atol=1e-5)
+    settings = sweeps.grid(learning_rate=[0.001, 0.01, 0.1], dropout=[0.0])
+    one, spread = (
+        sweeps.halving(ladder, (X, Y), hyper=settings, validation=HELD_OUT, mesh=of, **options) for of in (None, four)
+    )
+    assert [rung.settings for rung in one.rungs] == [rung.settings for rung in spread.rungs]
+    assert_same(one.runs.history, spread.runs.history, 1e-4, 2e-6)
+
+
+def test_folds_pick_rows_of_their_own():
+    with pytest.raises(ValueError, match="mesh spreads rows or weights, but each fold picks its own rows; spread"):
+        sweeps.cross_validate(RECIPE, (X, Y), folds=3, epochs=1, batch_size=18, key=KEY, mesh=mesh(members=2, data=2))

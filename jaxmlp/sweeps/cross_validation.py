@@ -8,10 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxmlp import checks, training
 from jaxmlp import data as scaling
+from jaxmlp.devices import MEMBERS
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.sweeps import members as crew
 from jaxmlp.sweeps.folds import Folds, assign, in_order, parts
@@ -166,6 +168,7 @@ def cross_validate(
     progress: bool = True,
     save: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    mesh: Mesh | None = None,
 ) -> CrossValidation:
     """Train every setting on all folds but one, and validate on that one, for each fold in turn: as one program.
 
@@ -193,6 +196,7 @@ def cross_validate(
         progress: as for ``sweep``.
         save: as for ``sweep``.
         resume: as for ``sweep``.
+        mesh: devices to spread the members over, such as ``devices.mesh(members=8)``; each of them has all rows.
 
     Returns:
         The ``CrossValidation``. Ctrl-C ends it as it does a ``sweep``.
@@ -216,6 +220,8 @@ def cross_validate(
     if scaler is not None and not (callable(scaler) and hasattr(scaler, "fit") and hasattr(scaler, "apply")):
         raise TypeError(f"scaler is {scaler!r}; give a class such as data.StandardScaler, or None")
     repeats, seeds = checks.whole_number("repeats", repeats, 1), checks.whole_number("seeds", seeds, 1)
+    if mesh is not None and mesh.size > mesh.shape[MEMBERS]:
+        raise ValueError("mesh spreads rows or weights, but each fold picks its own rows; spread members alone")
     found: list[NDArray[Any]] = []
 
     def folded(shared: Shared, members: Members, places: NDArray[Any]) -> tuple[Shared, Members, NDArray[Any]]:
@@ -244,7 +250,7 @@ def cross_validate(
     plan = planned(
         recipe, data, hyper, seeds, key, exact=exact, at_once=at_once, folded=folded, epochs=epochs,
         batch_size=batch_size, validation=data, params=params, early_stopping=early_stopping, metrics=metrics,
-        class_weight=class_weight, evaluate_every=evaluate_every,
+        class_weight=class_weight, evaluate_every=evaluate_every, mesh=mesh,
     )  # fmt: skip
     plan = plan._replace(seeds=seeds * folds * repeats)
     runs = carried_out(plan, epochs, progress=progress, save=save, resume=resume)

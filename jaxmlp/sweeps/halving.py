@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxmlp import checks, training
 from jaxmlp.early_stopping import EarlyStopping
@@ -69,6 +70,7 @@ def halving(
     progress: bool = True,
     save: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    mesh: Mesh | None = None,
 ) -> Halving:
     """Run all settings for a few epochs, keep the best third of them for three times as many, and so on.
 
@@ -96,6 +98,7 @@ def halving(
         progress: as for ``sweep``.
         save: as for ``sweep``.
         resume: as for ``sweep``; at the rung where it was.
+        mesh: as for ``sweep``.
 
     Returns:
         All runs, and the rungs. Ctrl-C ends it at the rung where it is.
@@ -122,7 +125,7 @@ def halving(
     plan = planned(
         recipe, data, hyper, seeds, key, exact=exact, at_once=at_once, epochs=epochs, batch_size=batch_size,
         validation=validation, params=params, early_stopping=early_stopping, metrics=metrics,
-        class_weight=class_weight,
+        class_weight=class_weight, mesh=mesh,
     )  # fmt: skip
     until = _epochs_of_rungs(first, epochs, float(factor))
     last = functools.reduce(lambda count, _: _staying(count, factor), until[1:], len(plan.settings))
@@ -150,7 +153,7 @@ def halving(
             epoch, kept = rungs[-1]
             rows = [np.flatnonzero(np.isin(group.places // plan.seeds, kept)) for group in plan.groups]
             groups = [
-                group if at_once else _suited(group, len(of_group), last * plan.seeds)
+                group if at_once or mesh is not None else _suited(group, len(of_group), last * plan.seeds)
                 for group, of_group in zip(plan.groups, rows, strict=True)
             ]
             running = [

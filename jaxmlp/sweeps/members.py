@@ -251,6 +251,7 @@ def _run_in_step(
             seconds, ending = devices.agreed(mesh, ran[1], interrupted.is_set())
             between()
             if ending:
+                interrupted.set()  # in this process as well
                 return
             pace = training.next_pace(pace, ran[0], seconds)
 
