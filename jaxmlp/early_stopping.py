@@ -114,7 +114,7 @@ class EarlyStopping:
             inf
         """
         zero = jnp.zeros((), jnp.int32)
-        return EarlyStoppingState(reference=jnp.full((), jnp.inf), waited=zero, seen=zero)
+        return EarlyStoppingState(reference=jnp.full((), jnp.inf, float), waited=zero, seen=zero)
 
     def update(
         self, value: Float[Array, ""], state: EarlyStoppingState, epochs: int = 1

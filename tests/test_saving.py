@@ -224,3 +224,14 @@ def test_a_saved_run_holds_its_best_parameters(tmp_path):
     assert by_value(again.best_params) == by_value(run.best_params)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(again.best_params))
     np.testing.assert_array_equal(again.history["validation/accuracy"], run.history["validation/accuracy"])
+
+
+def test_a_state_from_a_file_has_the_types_of_one_that_begins(tmp_path):
+    """Weak types do not come back from a file, and would have the run compiled a second time."""
+    run = fit(RECIPE, DATA, epochs=2, save=tmp_path, **OPTIONS)
+    began = training.start(run.origin.program, run.origin.inputs)
+    again = fit(RECIPE, DATA, epochs=2, save=tmp_path, resume=True, **OPTIONS)
+    types = [
+        [(leaf.dtype, leaf.shape, leaf.weak_type) for leaf in jax.tree.leaves(state)] for state in (began, again.state)
+    ]
+    assert types[0] == types[1]

@@ -135,11 +135,11 @@ def start(program: Program, inputs: Inputs, params: Params = None) -> RunState:
         opt_state=opt_state,
         loss=jnp.zeros(()),
         best_params=params,
-        best_cost=jnp.full((), jnp.inf),
+        best_cost=jnp.full((), jnp.inf, float),
         best_epoch=zero,
         stopping=inputs.early_stopping.init() if inputs.early_stopping is not None else None,
         stop=jnp.full((), RUNNING, jnp.int32),
-        history={name: jnp.full((program.epochs,), jnp.nan) for name in names},
+        history={name: jnp.full((program.epochs,), jnp.nan, float) for name in names},
     )
     return state if inputs.layout is None else inputs.layout.state(state)
 
