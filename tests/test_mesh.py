@@ -160,6 +160,15 @@ def test_a_step_exchanges_its_rows_and_its_gradient_and_nothing_else():
     assert {"f32[16]", "f32[8]", "f32[3]", "f32[]"} <= set(re.findall(r"\w\d+\[[\d,]*\]", found["all-reduce"][0]))
 
 
+def test_no_device_ever_holds_weights_that_are_spread():
+    """Activations are brought together, and single numbers; never a matrix of weights, nor all of them as one array."""
+    found = collectives(mesh(model=8))
+    sizes = [np.prod([int(n) for n in shape.split(",") if n]) for kind in found.values() for shapes in kind
+             for shape in re.findall(r"\w\d+\[([\d,]*)\]", shapes)]  # fmt: skip
+    assert 40 * 16 in sizes  # what the first layer makes of a batch
+    assert not {12 * 16, 16 * 8} & set(sizes)
+
+
 class TestSaved:
     def test_on_eight_devices_a_run_goes_on_on_one_and_back(self, tmp_path):
         whole = alone(8, False)

@@ -178,7 +178,7 @@ def turn(program: Program, inputs: Inputs, state: RunState) -> RunState:
     recipe = resolve(program.recipe, inputs.hyper)
     trial = try_steps(program, recipe, inputs, state)
     return lax.cond(
-        _all_finite((trial.loss, trial.params)),
+        _all_finite((trial.loss, trial.params), inputs.layout),
         functools.partial(_accept, program, recipe, inputs, trial),
         functools.partial(_look_closer, state),
     )
@@ -341,8 +341,10 @@ def _total_weight(inputs: Inputs) -> Array | float:
     return jnp.where(total > 0, total, 1)
 
 
-def _all_finite(tree: Any) -> Bool[Array, ""]:
+def _all_finite(tree: Any, layout: Layout | None) -> Bool[Array, ""]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    if layout is not None:  # where one array would be a copy of all weights on every device
+        return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
     widest = jnp.float64 if any(leaf.dtype == jnp.float64 for leaf in leaves) else jnp.float32
     # As one array: XLA makes three kernels of every test of an array, and each of them takes time to compile.
     return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel().astype(widest) for leaf in leaves])))
