@@ -618,7 +618,7 @@ MUTANTS = [
     in_devices("products", "tiles[name] = max(tiles[name], tile)", "tiles[name] = tile", "lie"),
     in_devices("products", "TILE = (128, 8)", "TILE = (8, 128)", "by_hand"),
     in_devices("products", 'times * equation.params["length"] if', "times if", "loops or ones_own"),
-    in_devices("preflight", "members_here, rows_here = -(-members // devices), batch_size", "members_here, rows_here = members // devices, batch_size", "members_are"),
+    in_devices("preflight", "shards = -(-members // devices), batch_size, 1", "shards = members // devices, batch_size, 1", "members_are"),
     in_devices("preflight", "flops=counted.flops * -(-rows // batch_size)", "flops=counted.flops * (rows // batch_size)", "last_batch"),
     in_devices("preflight", "self.total <= SHARE_OF_MEMORY * self.memory", "self.total <= self.memory", "whether_it_fits"),
     in_devices("preflight", "else memory // devices", "else memory", "have_a_share"),

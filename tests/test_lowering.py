@@ -26,7 +26,19 @@ from jax.extend.mlir import ir
 from jax.interpreters import mlir
 from registry import ACTIVATIONS, INITIALIZERS, LOSSES, METRICS, NETS, TRANSFORMS
 
-from jaxmlp import data, devices, diagnostics, losses, metrics, neurons, optimizers, regularizers, sweeps, training
+from jaxmlp import (
+    checkpoints,
+    data,
+    devices,
+    diagnostics,
+    losses,
+    metrics,
+    neurons,
+    optimizers,
+    regularizers,
+    sweeps,
+    training,
+)
 from jaxmlp.early_stopping import EarlyStopping
 from jaxmlp.mlp import MLP
 from jaxmlp.normalization import NORMALIZATIONS
@@ -302,6 +314,7 @@ JITTED: dict[str, Callable[[], Any]] = {
     "neurons.multiclass_perceptron._learn": lambda: neurons.learn_multiclass_perceptron(X, LABELS, epochs=3, key=KEY),
     "neurons.perceptron._learn": lambda: neurons.learn_perceptron(*TWO, epochs=3, key=KEY),
     "neurons.pocket._learn": lambda: neurons.learn_pocket(*TWO, epochs=3, key=KEY),
+    "checkpoints.checksums._sums": lambda: checkpoints.checksums({"x": X, "labels": LABELS}),
     "training.inputs._keys_of": lambda: inputs._keys_of(KEY),
     "diagnostics.curvature._lanczos": lambda: diagnostics.hessian_extremes(RECIPE, zeros(PARAMS), ROWS, key=KEY),
     "diagnostics.flow._measured": lambda: diagnostics.gradient_flow(RECIPE, zeros(PARAMS), ROWS),
