@@ -586,7 +586,6 @@ MUTANTS = [
     in_mesh("layout", 'side="right") - 1', 'side="left") - 1', "lie_apart"),
     in_mesh("layout", "mine, jnp.zeros_like(mine))", "mine, mine)", "any_order"),
     in_mesh("layout", "shape[1] % parts == 0", "shape[1] % parts == 1", "any_mesh"),
-    in_mesh("layout", "batch.x.shape[0]\n", "batch.x.shape[0] - 1\n", "mixing"),
     in_mesh("layout", "part[:batch_size]", "part[:size]", "mixing"),
     in_mesh("layout", "firsts.append(begin + k * length)", "firsts.append(begin + k)", "has_its_place"),
     in_mesh("mesh", "len(devices) // (members * model)", "len(devices) // members", "leave"),

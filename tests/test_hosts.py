@@ -50,12 +50,16 @@ def whole():
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_run_of_several_processes_is_that_of_one(count, tmp_path):
-    """Each has only its own rows, and not as many as the others; the file that they leave goes on in one process."""
+    """Each has only its own rows, and not as many as the others; the file that they leave goes on in one process.
+
+    Ctrl-C in one of them, while the third epoch runs, ends all after it.
+    """
     for code, errors in processes(count, "sweep" if count == 2 else "run", tmp_path):
         assert code == 0, errors
     run = whole()
     for process in range(count):
         found = np.load(tmp_path / f"{process}.npz")
+        assert found["stopped"] == 3
         np.testing.assert_allclose(found["w"], run.params[0].w, rtol=1e-5, atol=1e-6)
         for name, history in run.history.items():
             np.testing.assert_allclose(found[name.replace("/", " ")], history, rtol=1e-5)
