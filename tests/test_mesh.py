@@ -203,7 +203,7 @@ class TestSaved:
         assert of(changed, Y, 8)[0] != known[0]
         assert of(changed, Y, 8)[1] == known[1]
         swapped = X.copy()
-        swapped[3, [0, 1]] = swapped[3, [1, 0]]
+        swapped[3, :4] = swapped[3, [2, 3, 0, 1]]  # two words of 64 bits
         assert of(swapped, Y)[0] != known[0]
 
     def test_checksums_of_many_rows_are_those_of_their_parts(self, monkeypatch):
