@@ -8,7 +8,7 @@ Runs the experiments one after the other and writes one HTML page that needs no 
 answer that its header expects, its pictures, the table that this run printed and the command. The page is written
 anew after each experiment, so that one that is interrupted keeps what there is. One that fails, or whose data are not
 there, is named on the page and does not stop the others.
-Expected: all experiments but mnist in a quarter of an hour on two CPU cores, in two minutes with --smoke.
+Expected: all experiments but mnist in a quarter of an hour on two CPU cores, in three minutes with --smoke.
 """
 
 import base64

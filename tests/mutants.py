@@ -600,7 +600,7 @@ MUTANTS = [
     Mutant("training/inputs.py", "if batch_size < layout.shards:", "if batch_size < layout.shards - 1:", "tests/test_mesh.py -k suit"),
     Mutant("sweeps/members.py", "inputs._replace(layout=None))", "inputs)", "tests/test_mesh.py -k exchange_nothing"),
     Mutant("training/inputs.py", "_batch_size(batch_size, inputs.rows)", "_batch_size(batch_size, len(train.x))", "tests/test_hosts.py -k several"),
-    Mutant("devices/layout.py", "max(axis=0)", "min(axis=0)", "tests/test_hosts.py -k several"),
+    Mutant("devices/hosts.py", "max(axis=0)", "min(axis=0)", "tests/test_hosts.py -k several"),
     in_devices("facts", "same = seen[: len(limit)] == limit", "same = seen == limit", "compares"),
     in_devices("facts", '">=" in clause and seen > limit', '">=" in clause and seen < limit', "compares"),
     in_devices("facts", 'name == "jaxlib" and not condition', 'name == "jaxlib"', "requires"),

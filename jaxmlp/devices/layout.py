@@ -7,10 +7,9 @@ device and eight see the same batches. What is computed from them and from the w
 (GSPMD, Xu et al. 2021), and adds up the gradients where they meet.
 """
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -190,57 +189,6 @@ def spread(mesh: Mesh, train: Batch, validation: Batch | None) -> tuple[Layout, 
         return Layout(mesh, rows), placed, None
     held_out, placed_validation = _spread(mesh, validation)
     return Layout(mesh, rows, held_out), placed, placed_validation
-
-
-def on_host(tree: Any) -> Any:
-    """Return copies of arrays in the host's memory; what lies on devices of other processes they bring together.
-
-    Args:
-        tree: a pytree of JAX's arrays.
-
-    Returns:
-        The same with NumPy's arrays; random keys stay what they are.
-    """
-
-    def copied(leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            kind = jax.random.key_impl(leaf)
-            return jax.random.wrap_key_data(jnp.asarray(copied(jax.random.key_data(leaf))), impl=kind)
-        if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:
-            return np.array(leaf)
-        return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
-
-    return jax.tree.map(copied, tree)
-
-
-def agreed(mesh: Mesh | None, *numbers: float | bool) -> tuple[Any, ...]:
-    """Return the largest of each of some numbers over all processes that share a mesh.
-
-    They must run the same programs in the same order, so none may decide by its own clock.
-
-    Args:
-        mesh: None for a process by itself.
-        numbers: of this process, such as the seconds that something took, or whether Ctrl-C was pressed.
-
-    Returns:
-        As many numbers, the same in each process.
-    """
-    if not shared_by_processes(mesh):
-        return numbers
-    of_all = multihost_utils.process_allgather(np.array(numbers, np.float32))
-    return tuple(of_all.max(axis=0).tolist())
-
-
-def shared_by_processes(mesh: Mesh | None) -> bool:
-    """Return whether a mesh has devices of several processes."""
-    return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1
-
-
-@contextlib.contextmanager
-def one_process(mesh: Mesh | None) -> Iterator[bool]:
-    """Yield whether this process is the one that writes files, and wait until it has."""
-    yield jax.process_index() == 0 or not shared_by_processes(mesh)
-    agreed(mesh, 0.0)
 
 
 def _spread(mesh: Mesh, batch: Batch) -> tuple[Rows, Batch]:
