@@ -10,6 +10,7 @@ what a live one is at.
 """
 
 from jaxmlp.archive.file import ArchiveError, read, write
+from jaxmlp.archive.file import to_json as to_json
 from jaxmlp.archive.series import numbers, read_latest, write_next
 from jaxmlp.archive.trees import flatten, unflatten
 

@@ -157,14 +157,19 @@ def _digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
 
 
-def _describe(described: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+def to_json(said: Mapping[str, Any]) -> str:
+    """Write a description as JSON, refusing what JSON cannot hold in what a caller says ``about`` the arrays."""
     try:
-        text = json.dumps({"version": VERSION, "arrays": described, "about": dict(about)}, allow_nan=False)
+        return json.dumps(said, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             f"about cannot be written as JSON ({error}); give finite numbers, text, lists and the like"
         ) from error
+
+
+def _describe(described: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+    text = to_json({"version": VERSION, "arrays": described, "about": dict(about)})
     checked = text.removesuffix("}").encode()
     return checked + f', "sha256": "{hashlib.sha256(checked).hexdigest()}"}}'.encode()
 

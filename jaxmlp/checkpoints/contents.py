@@ -95,14 +95,7 @@ def describe(
     """Return a description, with its checksum."""
     finite = {name: float(value) for name, value in measured.items() if math.isfinite(value)}
     said = {"version": VERSION, "epoch": epoch, "arrays": described, "measured": finite, "about": about}
-    try:
-        text = json.dumps(said, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"about cannot be written as JSON ({error}); give finite numbers, text, lists and the like"
-        ) from error
-    written: dict[str, Any] = json.loads(text)
+    written: dict[str, Any] = json.loads(archive.to_json(said))
     return written | {"sha256": _digest(written)}
 
 
